@@ -1,0 +1,34 @@
+"""The declared default for every parameter that one side of a translation cannot express.
+
+The patent asks for predefined default parameter values, RFC 4123 §5.1.1 for documented
+ones. Nothing else in the project may invent a value: it names one of these.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+MAX_FORWARDS: Final = 70
+"""RFC 3261 §8.1.1.6."""
+EXPIRES_REGISTER: Final = 600_000
+"""Seconds; TS 24.229 §5.1.1.2.1."""
+EXPIRES_SUBSCRIBE: Final = 3600
+"""Seconds; RFC 3856 §6.4."""
+SESSION_EXPIRES: Final = 1800
+"""Seconds; RFC 4028 §4.2."""
+MIN_SE: Final = 90
+"""Seconds; RFC 4028 §5."""
+SDP_SESSION_NAME: Final = "-"
+"""RFC 3264 §5."""
+PTIME: Final = 20
+"""Milliseconds per packet; RFC 7874 §3."""
+RING_TIME: Final = 180
+"""Seconds a call may ring before it ends as unanswered; RFC 3261 §13.3.1.1 allows three minutes."""
+HOLD_MAX: Final = 2.0
+"""Seconds that PRACK or ACK may wait for a browser in `ladder = "patent"`."""
+GRACE: Final = 30.0
+"""Seconds that a call outlives its browser's connection."""
+UDP_LIMIT: Final = 1300
+"""Bytes; a larger request goes over TCP. RFC 3261 §18.1.1."""
+TEXT_LIMIT: Final = 128
+"""Characters kept of a peer's reason phrase or warning text."""

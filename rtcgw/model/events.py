@@ -1,0 +1,171 @@
+"""The neutral call events: what one leg reports and the other is told.
+
+Each leg speaks one protocol outward and these inward, so a dialect never meets SIP and
+SIP never meets a dialect. Everything that can be received can be sent. An event is a
+frozen fact: nothing here knows a state, a socket or an encoding.
+
+    caller's leg          call          callee's leg
+      Setup        ------------------->  Setup
+      Progress     <-------------------  Progress          (trying, ringing, session)
+      ProgressAck  ------------------->  ProgressAck       (PRANSWER / PRACK)
+      ProgressAcked <------------------  ProgressAcked     (its OK / 200)
+      Accept       <-------------------  Accept            (OK / 200 to the INVITE)
+      Confirm      ------------------->  Confirm           (ANSWER / ACK)
+      Update, UpdateAccept, UpdateReject, Candidates, Info, End: either way
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TypeAlias
+
+from attrs import frozen
+
+from rtcgw.model.identity import Identity
+from rtcgw.model.reason import Reason
+
+
+class Kind(Enum):
+    """What a session description is in its offer/answer exchange (RFC 3264; RFC 8829 §3.2)."""
+
+    OFFER = "offer"
+    PRANSWER = "pranswer"
+    ANSWER = "answer"
+
+
+@frozen
+class Description:
+    """A session description on its way. The SDP is text with CRLF line ends."""
+
+    kind: Kind
+    sdp: str
+
+
+@frozen
+class Setup:
+    """A party asks for a session."""
+
+    caller: Identity
+    """The asserted caller: never what a client merely claimed."""
+    callee: Identity
+    """Whom the caller asked for."""
+    description: Description | None = None
+    """The offer; None is an offerless set-up, whose offer comes with Progress or Accept."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Allow-listed SIP headers that only SIP legs read."""
+
+
+class Stage(Enum):
+    """How far a set-up has come."""
+
+    TRYING = "trying"
+    RINGING = "ringing"
+    SESSION = "session"
+
+
+@frozen
+class Progress:
+    """The set-up moves on: 100, 180, 183 and their dialect words."""
+
+    stage: Stage
+    description: Description | None = None
+    """Early description: pranswer, or the offer when the set-up had none."""
+    reliable: bool = False
+    """True when the other side expects a ProgressAck (RFC 3262)."""
+
+
+@frozen
+class ProgressAck:
+    """PRANSWER from the caller's browser, PRACK from the caller's phone."""
+
+    description: Description | None = None
+    """The answer when the Progress carried the offer."""
+
+
+@frozen
+class ProgressAcked:
+    """The acknowledgement of a Progress has arrived: the 200 to the PRACK."""
+
+
+@frozen
+class Accept:
+    """The callee answers the call."""
+
+    description: Description | None = None
+    """The answer (or the offer after an offerless set-up); None repeats the early answer."""
+
+
+@frozen
+class Confirm:
+    """ANSWER from the caller's browser, ACK from the caller's phone."""
+
+    description: Description | None = None
+    """The answer when the Accept carried the offer."""
+
+
+@frozen
+class Update:
+    """A party offers a change of a session in progress: re-INVITE, UPDATE, OFFER in session."""
+
+    description: Description | None
+
+
+@frozen
+class UpdateAccept:
+    """The change is taken."""
+
+    description: Description | None
+
+
+@frozen
+class UpdateReject:
+    """The change is refused; the call stays as it was (RFC 6141)."""
+
+    reason: Reason
+
+
+@frozen
+class Candidates:
+    """One trickled ICE candidate, or the end of them (RFC 8838)."""
+
+    candidate: str | None
+    """The candidate attribute's value, without `a=`; None means end of candidates."""
+    mid: str | None = None
+    mline: int | None = None
+    ufrag: str | None = None
+
+
+@frozen
+class Info:
+    """DTMF outside the media path."""
+
+    digits: str
+    duration: int = 100
+    """Milliseconds per digit."""
+
+
+@frozen
+class End:
+    """The call is over for this party, for one reason."""
+
+    reason: Reason
+    text: str | None = None
+    """What the peer said about it, bounded, fit to show; None when it said nothing."""
+    status: int | None = None
+    """The SIP status received, when there was one."""
+
+
+Event: TypeAlias = (
+    Setup
+    | Progress
+    | ProgressAck
+    | ProgressAcked
+    | Accept
+    | Confirm
+    | Update
+    | UpdateAccept
+    | UpdateReject
+    | Candidates
+    | Info
+    | End
+)

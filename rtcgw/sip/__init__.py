@@ -1,0 +1,1 @@
+"""Floor 1: SIP on twisted.protocols.sip: messages, transactions, dialogs, transport."""

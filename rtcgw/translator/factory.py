@@ -1,0 +1,181 @@
+"""The translator (330): it holds the live calls and places new ones by Fig. 6.
+
+A new call comes as a leg with its Setup, from either network; `place` finds the other
+network, has the other leg built, joins the two in a `Call` and enters the mapping row.
+How legs are built is the business of the rooms above, which hand in their builders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from attrs import define, field, frozen
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from zope.interface import Interface, implementer
+
+from rtcgw.media.backend import Access, IMediaBackend, IMediaSession, MediaError, OnNews
+from rtcgw.model import defaults
+from rtcgw.model.events import End, Setup
+from rtcgw.model.identity import SessionId
+from rtcgw.model.reason import Reason
+from rtcgw.store.table import IMappingTable, Mapping, TableFull
+from rtcgw.translator.call import Call
+from rtcgw.translator.flow import Form, IWorld, Network, Received, dispatch
+from rtcgw.translator.leg import ILeg
+
+log = Logger()
+
+
+class Unreachable(Exception):
+    """A destination cannot be had; `reason` says why."""
+
+    def __init__(self, reason: Reason, text: str | None = None) -> None:
+        super().__init__(text or reason.text)
+        self.reason = reason
+
+
+class IDestinations(Interface):
+    """What the translator asks of the identifying handler (420) and the routing function (530)."""
+
+    def network(destination: str) -> Network:
+        """S606. Raises `Unreachable` when neither network has such a destination."""
+
+    def readable(destination: str, form: Form) -> bool:
+        """S616: whether the client's dialect is this form."""
+
+    def web_leg(setup: Setup, session: SessionId) -> ILeg:
+        """A leg that rings the web user's devices. Raises `Unreachable` (OFFLINE)."""
+
+    def ims_leg(setup: Setup, session: SessionId) -> ILeg:
+        """A leg that calls into the core. Raises `Unreachable` (NOT_REGISTERED, OVERLOADED)."""
+
+
+@frozen
+class Limits:
+    """Bounds of the translator."""
+
+    max_calls: int = 10_000
+    ring_time: float = defaults.RING_TIME
+    """Seconds a call may ring."""
+
+
+@define(eq=False)
+class Translator:
+    """The live calls, and the placing of new ones.
+
+    `core_media` carries calls between the networks; `web_media` carries calls between browsers, whose
+    descriptions may pass as they are.
+    """
+
+    _clock: IReactorTime
+    _destinations: IDestinations
+    _core_media: IMediaBackend
+    _web_media: IMediaBackend
+    table: IMappingTable
+    _limits: Limits = field(factory=Limits)
+    calls: dict[SessionId, Call] = field(factory=dict, init=False)
+    ended: dict[str, int] = field(factory=dict, init=False)
+    """How many calls and refused set-ups ended for each reason word."""
+    draining: bool = field(default=False, init=False)
+    """No new calls: the gateway is about to stop."""
+    _on_empty: Callable[[], None] | None = field(default=None, init=False)
+
+    def place(self, origin: ILeg, setup: Setup, form: Form = Form.NATIVE) -> None:
+        """Place a call. A refusal comes back to `origin` as a delivered `End`; nothing is raised."""
+        try:
+            if self.draining:
+                raise Unreachable(Reason.SHUTDOWN)
+            if len(self.calls) >= self._limits.max_calls:
+                raise Unreachable(Reason.OVERLOADED)
+            placement = _Placement(self, origin, setup, form)
+            path = dispatch(Received(form, True, setup.callee.uri), placement)
+            if placement.call is not None:
+                placement.call.path = path
+        except Unreachable as error:
+            self._count(error.reason)
+            log.info(
+                "call {session} refused: {reason}, {caller} -> {callee}",
+                session=origin.session,
+                reason=error.reason.word,
+                caller=setup.caller.uri,
+                callee=setup.callee.uri,
+            )
+            origin.deliver(End(error.reason))
+
+    def join(self, origin: ILeg, callee: ILeg, setup: Setup, form: Form) -> Call:
+        """Make the call of two legs and start it. Raises `Unreachable` when there is no room or no media for it."""
+        session = origin.session
+        backend = self._web_media if origin.access is callee.access is Access.WEB else self._core_media
+
+        def open_media(on_news: OnNews) -> IMediaSession:
+            return backend.open(session, origin.access, callee.access, on_news)
+
+        try:
+            self.table.add(Mapping(session, setup.caller.key, setup.callee.key, form.value))
+            call = Call(setup, origin, callee, open_media, self._clock, self._forget, self._limits.ring_time)
+        except TableFull:
+            raise Unreachable(Reason.OVERLOADED) from None
+        except MediaError as error:
+            self.table.release(session)
+            log.warn("call {session}: media: {detail}", session=session, detail=error.detail)
+            raise Unreachable(error.reason) from None
+        self.calls[session] = call
+        call.start()
+        return call
+
+    def drain(self, on_empty: Callable[[], None] | None = None) -> int:
+        """Take no new calls; `on_empty` is called once none is left. Returns how many still run."""
+        self.draining = True
+        self._on_empty = on_empty
+        if not self.calls:
+            self._emptied()
+        return len(self.calls)
+
+    def end_all(self, reason: Reason) -> None:
+        """End every call now."""
+        for call in list(self.calls.values()):
+            call.end(reason)
+
+    def _forget(self, call: Call) -> None:
+        self.calls.pop(call.session, None)
+        self.table.release(call.session)
+        if call.reason is not None:
+            self._count(call.reason)
+        if self.draining and not self.calls:
+            self._emptied()
+
+    def _emptied(self) -> None:
+        on_empty, self._on_empty = self._on_empty, None
+        if on_empty is not None:
+            on_empty()
+
+    def _count(self, reason: Reason) -> None:
+        self.ended[reason.word] = self.ended.get(reason.word, 0) + 1
+
+
+@implementer(IWorld)
+@define(eq=False)
+class _Placement:
+    """One set-up on its way through Fig. 6."""
+
+    _translator: Translator
+    _origin: ILeg
+    _setup: Setup
+    _form: Form
+    call: Call | None = field(default=None, init=False)
+
+    def network(self, destination: str) -> Network:
+        return self._translator._destinations.network(destination)
+
+    def readable(self, destination: str, form: Form) -> bool:
+        return self._translator._destinations.readable(destination, form)
+
+    def to_ims(self, message: Received) -> None:
+        self._join(self._translator._destinations.ims_leg(self._setup, self._origin.session))
+
+    def to_client(self, message: Received) -> None:
+        self._join(self._translator._destinations.web_leg(self._setup, self._origin.session))
+
+    def _join(self, callee: ILeg) -> None:
+        self.call = self._translator.join(self._origin, callee, self._setup, self._form)

@@ -1,0 +1,173 @@
+"""The ring-all leg: several devices of one user that ring together, seen by the call as one leg.
+
+The first device to answer wins; the others are told `answered-elsewhere`. A device that
+declines ends the ringing everywhere: a person has decided. One that is busy, broken or
+gone only drops out; when the last one drops out, the call hears the best reason among them.
+
+Once a device is chosen this leg only passes events through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+
+from twisted.internet.interfaces import IReactorTime
+from zope.interface import implementer
+
+from rtcgw.machine import Machine, Row, Table
+from rtcgw.media.backend import Access
+from rtcgw.model.events import Accept, End, Event, Progress, Stage
+from rtcgw.model.identity import SessionId
+from rtcgw.model.reason import Reason
+from rtcgw.translator.leg import ILeg, ILegParent, LegView
+
+RANK = (Reason.BUSY, Reason.NO_ANSWER, Reason.HANGUP, Reason.MEDIA, Reason.CLIENT_LOST)
+"""Which reason the caller hears when every device dropped out: the first of these that occurred, else the last one."""
+
+
+class ForkState(Enum):
+    """How far the choice is."""
+
+    RINGING = "ringing"
+    CHOSEN = "chosen"
+    ENDED = "ended"
+
+
+class ForkEvent(Enum):
+    """What moves the choice."""
+
+    DELIVERED = "delivered"
+    ENDED_BY_CALL = "ended by the call"
+    PROGRESSED = "progressed"
+    ANSWERED = "answered"
+    OTHER_NEWS = "other news"
+    DROPPED = "dropped out"
+    DECLINED = "declined"
+    LAST_DROPPED = "last dropped out"
+
+
+@implementer(ILeg, ILegParent)
+class Fork:
+    """Several legs in one. `legs` holds at least one; `session` is theirs.
+
+    `on_chosen(leg)` is called when a device has answered.
+    """
+
+    __slots__ = ("_ended", "_on_chosen", "_told", "access", "chosen", "legs", "machine", "parent", "session")
+
+    def __init__(
+        self,
+        session: SessionId,
+        legs: list[ILeg],
+        clock: IReactorTime,
+        on_chosen: Callable[[ILeg], None] = lambda leg: None,
+    ) -> None:
+        self.session = session
+        self.access = Access.WEB
+        self.parent: ILegParent | None = None
+        self.legs = list(legs)
+        self.chosen: ILeg | None = None
+        self.machine = Machine(FORK_TABLE, self, clock)
+        self._on_chosen = on_chosen
+        self._told: set[Stage] = set()
+        self._ended: list[End] = []
+        for leg in legs:
+            leg.parent = self
+
+    def deliver(self, event: Event) -> None:
+        """See `ILeg`."""
+        self.machine.handle(ForkEvent.ENDED_BY_CALL if isinstance(event, End) else ForkEvent.DELIVERED, event)
+
+    def report(self, leg: ILeg, event: Event) -> None:
+        """See `ILegParent`."""
+        if leg not in self.legs:
+            return
+        if isinstance(event, Accept):
+            self.machine.handle(ForkEvent.ANSWERED, leg, event)
+        elif isinstance(event, Progress):
+            self.machine.handle(ForkEvent.PROGRESSED, leg, event)
+        elif not isinstance(event, End):
+            self.machine.handle(ForkEvent.OTHER_NEWS, leg, event)
+        elif event.reason in (Reason.DECLINED, Reason.UNWANTED):
+            self.machine.handle(ForkEvent.DECLINED, leg, event)
+        elif len(self.legs) == 1:
+            self.machine.handle(ForkEvent.LAST_DROPPED, leg, event)
+        else:
+            self.machine.handle(ForkEvent.DROPPED, leg, event)
+
+    def view(self) -> LegView:
+        """See `ILeg`."""
+        if self.chosen is not None:
+            return self.chosen.view()
+        peers = ", ".join(leg.view().peer for leg in self.legs)
+        return LegView(kind="fork", peer=peers, state=self.machine.state.value)
+
+    # -- actions ---------------------------------------------------------------------------
+
+    def _to_all(self, event: Event) -> None:
+        for leg in list(self.legs):
+            leg.deliver(event)
+
+    def _to_chosen(self, event: Event) -> None:
+        assert self.chosen is not None
+        self.chosen.deliver(event)
+
+    def _progressed(self, leg: ILeg, event: Progress) -> None:
+        """Each stage once; an early description only from the first device that has one to give."""
+        if event.stage not in self._told:
+            self._told.add(event.stage)
+            self._up(leg, event)
+
+    def _choose(self, leg: ILeg, event: Accept) -> None:
+        self.chosen = leg
+        losers = [other for other in self.legs if other is not leg]
+        self.legs = [leg]
+        for other in losers:
+            other.deliver(End(Reason.ANSWERED_ELSEWHERE))
+        self._on_chosen(leg)
+        self._up(leg, event)
+
+    def _drop(self, leg: ILeg, event: End) -> None:
+        self.legs.remove(leg)
+        self._ended.append(event)
+
+    def _declined(self, leg: ILeg, event: End) -> None:
+        self.legs.remove(leg)
+        self._to_all(End(Reason.ANSWERED_ELSEWHERE, "Declined on another device."))
+        self._up(leg, event)
+
+    def _give_up(self, leg: ILeg, event: End) -> None:
+        self._drop(leg, event)
+        best = min(self._ended, key=lambda end: RANK.index(end.reason) if end.reason in RANK else len(RANK))
+        self._up(leg, best)
+
+    def _up(self, leg: ILeg, event: Event) -> None:
+        assert self.parent is not None
+        self.parent.report(self, event)
+
+
+_S, _E = ForkState, ForkEvent
+FORK_TABLE: Table[ForkState, ForkEvent] = Table(
+    "fork",
+    ForkState.RINGING,
+    ForkEvent,
+    {
+        (_S.RINGING, _E.DELIVERED): Row(_S.RINGING, (Fork._to_all,)),
+        (_S.RINGING, _E.ENDED_BY_CALL): Row(_S.ENDED, (Fork._to_all,)),
+        (_S.RINGING, _E.PROGRESSED): Row(_S.RINGING, (Fork._progressed,)),
+        (_S.RINGING, _E.ANSWERED): Row(_S.CHOSEN, (Fork._choose,)),
+        (_S.RINGING, _E.OTHER_NEWS): Row(_S.RINGING, (Fork._up,)),
+        (_S.RINGING, _E.DROPPED): Row(_S.RINGING, (Fork._drop,)),
+        (_S.RINGING, _E.DECLINED): Row(_S.ENDED, (Fork._declined,)),
+        (_S.RINGING, _E.LAST_DROPPED): Row(_S.ENDED, (Fork._give_up,)),
+        (_S.CHOSEN, _E.DELIVERED): Row(_S.CHOSEN, (Fork._to_chosen,)),
+        (_S.CHOSEN, _E.ENDED_BY_CALL): Row(_S.ENDED, (Fork._to_chosen,)),
+        (_S.CHOSEN, _E.PROGRESSED): Row(_S.CHOSEN, (Fork._up,)),
+        (_S.CHOSEN, _E.ANSWERED): Row(_S.CHOSEN, (Fork._up,)),
+        (_S.CHOSEN, _E.OTHER_NEWS): Row(_S.CHOSEN, (Fork._up,)),
+        (_S.CHOSEN, _E.DECLINED): Row(_S.ENDED, (Fork._up,)),
+        (_S.CHOSEN, _E.LAST_DROPPED): Row(_S.ENDED, (Fork._up,)),
+    },
+    {_S.CHOSEN: {_E.DROPPED}, _S.ENDED: set(_E)},
+)

@@ -1,0 +1,293 @@
+"""The SIP half-call: one INVITE dialog on one side, neutral events on the other.
+
+Incoming and outgoing calls are this one leg in two starting states:
+
+    outgoing   IDLE -> CALLING -> ANSWERED -> TALKING -> LEAVING -> ENDED
+    incoming   OFFERED -> (ANSWERING) -> ACCEPTED -> TALKING -> LEAVING -> ENDED
+
+The peer may be the IMS core or a browser that speaks SIP; which, only the port knows. The
+leg decides when to say INVITE, PRACK, ACK, CANCEL, BYE and 1xx-6xx; the transactions below
+it repeat them. This module holds the leg's data, its two doors (orders from the parent, news
+from the transactions) and what both roles do; `sipuac.py` and `sipuas.py` hold the actions
+of one role, `siptable.py` the table and the two ways to make a leg, `sipdialog.py` the books.
+
+PRACK and ACK never wait for a browser (RFC 3262 §3 and RFC 3261 §13.3.1.4 would end the
+call), but for two cases: the answer must travel in them (offerless set-up), or
+`ladder = "patent"` asks for the literal timing of Fig. 8; both are guarded by a timer.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from rtcgw.machine import Machine, Table
+from rtcgw.media.backend import Access
+from rtcgw.model.events import (
+    Accept,
+    Confirm,
+    Description,
+    End,
+    Event,
+    Kind,
+    Progress,
+    ProgressAck,
+    Setup,
+    Update,
+    UpdateAccept,
+    UpdateReject,
+)
+from rtcgw.model.identity import SessionId
+from rtcgw.model.reason import Reason
+from rtcgw.sip.dialog import Dialog, DialogId
+from rtcgw.sip.headers import HeaderError
+from rtcgw.sip.message import Request, Response, make_response
+from rtcgw.sip.transaction import ClientTransaction, Failure, IClientUser, IServerUser, ServerTransaction
+from rtcgw.translator.leg import ILeg, ILegParent, LegView
+from rtcgw.translator.sipdialog import Answers, Ask, Change, EarlyDialogs, reason_header, sdp_of
+from rtcgw.translator.sipport import IDialogOwner, ISipPort
+from rtcgw.translator.sipstate import Input, Ladder, State
+
+log = Logger()
+
+HISTORY = 16
+"""Messages remembered per leg for the inspector."""
+
+_ORDERS: dict[type[Event], Input] = {
+    Setup: Input.SETUP,
+    Progress: Input.PROGRESS,
+    ProgressAck: Input.PROGRESS_ACK,
+    Confirm: Input.CONFIRM,
+    UpdateAccept: Input.CHANGE_TAKEN,
+    UpdateReject: Input.CHANGE_REFUSED,
+    End: Input.END,
+}
+_METHODS = {"BYE": Input.BYE, "PRACK": Input.PRACK, "UPDATE": Input.CHANGE, "INVITE": Input.CHANGE}
+
+
+@implementer(ILeg, IDialogOwner, IClientUser, IServerUser)
+class SipLeg:
+    """Half of a call that speaks SIP; made by `siptable.outgoing` or `siptable.incoming`.
+
+    `on_dialog(id)` is called when the call's dialog is known. Attributes without a docstring here are
+    described in `__init__`.
+    """
+
+    __slots__ = (
+        "access",
+        "ack",
+        "answers",
+        "change",
+        "dialog",
+        "early",
+        "ending",
+        "history",
+        "invite",
+        "ladder",
+        "machine",
+        "on_dialog",
+        "owed",
+        "parent",
+        "port",
+        "session",
+        "tx",
+    )
+
+    def __init__(
+        self,
+        session: SessionId,
+        port: ISipPort,
+        clock: IReactorTime,
+        ladder: Ladder,
+        table: Table[State, Input],
+        on_dialog: Callable[[DialogId], None],
+    ) -> None:
+        self.session = session
+        self.access = Access.CORE
+        self.parent: ILegParent | None = None
+        self.port = port
+        self.ladder = ladder
+        self.on_dialog = on_dialog
+        self.dialog: Dialog | None = None
+        """The call's dialog; None until one of the early ones wins."""
+        self.invite: Request | None = None
+        self.tx: ClientTransaction | None = None
+        """Outgoing: the INVITE's transaction."""
+        self.early = EarlyDialogs(port)
+        """Outgoing: the forks."""
+        self.ack: Request | None = None
+        """Outgoing: the ACK sent, kept for retransmitted 2xx."""
+        self.owed = 0
+        """Outgoing: PRANSWERs whose OK is still owed to the caller."""
+        self.answers: Answers | None = None
+        """Incoming: what has been sent on the INVITE."""
+        self.ending: End = End(Reason.HANGUP)
+        """Incoming: why the call ends, while BYE waits for the ACK."""
+        self.change = Change(port, clock, ladder.t1, lambda: self.machine.handle(Input.UNACKED))
+        self.history: deque[str] = deque(maxlen=HISTORY)
+        self.machine = Machine(table, self, clock)
+
+    # -- orders ----------------------------------------------------------------------------
+
+    def deliver(self, event: Event) -> None:
+        """See `ILeg`. Candidates and Info have no place towards a phone and are dropped."""
+        if isinstance(event, Accept):
+            ready = self.answers is None or self.answers.may_accept
+            self.machine.handle(Input.ACCEPT if ready else Input.ACCEPT_LATER, event)
+            return
+        order = _ORDERS.get(type(event))
+        if order is not None:
+            self.machine.handle(order, event)
+
+    def view(self) -> LegView:
+        """See `ILeg`."""
+        invite = self.invite
+        peer = "" if invite is None else str(invite.to.uri if self.answers is None else invite.from_.uri)
+        details = {"profile": self.port.profile}
+        if invite is not None:
+            details["call-id"] = invite.call_id
+        return LegView(
+            kind="sip",
+            peer=peer,
+            state=self.machine.state.value,
+            timers=self.machine.timers(),
+            last=tuple(self.history),
+            details=details,
+        )
+
+    # -- news ------------------------------------------------------------------------------
+
+    def got_response(self, tx: ClientTransaction, response: Response) -> None:
+        """See `IClientUser`: a response to our INVITE."""
+        status = response.status
+        if status == 100 or tx is not self.tx:
+            return
+        self.history.append(f"<- {status} {response.phrase[:32]}")
+        try:
+            self.machine.handle(self._kind(status), response)
+        except HeaderError as error:
+            log.info("call {session}: {status} dropped: {error}", session=self.session, status=status, error=error)
+
+    def _kind(self, status: int) -> Input:
+        if status < 200:
+            return Input.PROVISIONAL
+        if status < 300:
+            return Input.SUCCESS if self.dialog is None else Input.AGAIN
+        return Input.CHALLENGED if status in (401, 407) else Input.REFUSED
+
+    def got_failure(self, tx: ClientTransaction | ServerTransaction, failure: Failure) -> None:
+        """See `IClientUser` and `IServerUser`: nothing came, or nothing could be sent."""
+        if tx is self.tx:
+            self.machine.handle(Input.SILENCE, failure)
+
+    def got_cancel(self, tx: ServerTransaction, cancel: Request) -> None:
+        """See `IServerUser`."""
+        self.history.append("<- CANCEL")
+        self.machine.handle(Input.CANCEL, cancel)
+
+    def got_request(self, tx: ServerTransaction, request: Request) -> None:
+        """See `IDialogOwner`."""
+        self.history.append(f"<- {request.method}")
+        dialog = self.dialog or self.early.take(request.from_.tag or "")
+        if dialog is not None and not dialog.accepts(request):
+            tx.respond(make_response(request, 500, "CSeq Out of Order"))
+            return
+        event = _METHODS.get(request.method)
+        if event is not None:
+            if event is Input.CHANGE and dialog is not None:
+                dialog.refresh_target(request)
+            self.machine.handle(event, tx, request)
+            return
+        alive = request.method == "OPTIONS"
+        response = make_response(request, 200 if alive else 405, "OK" if alive else "Method Not Allowed")
+        self.port.decorate(response)
+        tx.respond(response)
+
+    def got_ack(self, request: Request) -> None:
+        """See `IDialogOwner`."""
+        self.history.append("<- ACK")
+        self.machine.handle(Input.ACK, request)
+
+    # -- what both roles do ------------------------------------------------------------------
+
+    def report(self, event: Event) -> None:
+        """News for whoever holds this leg."""
+        assert self.parent is not None
+        self.parent.report(self, event)
+
+    def report_end(self, event: End) -> None:
+        """The leg has ended for a reason of its own."""
+        self.report(event)
+
+    def enter(self, dialog: Dialog) -> None:
+        """`dialog` is the call's."""
+        self.dialog = dialog
+        self.port.add_dialog(dialog.id, self)
+        self.on_dialog(dialog.id)
+
+    def hang_up(self, event: End) -> None:
+        """Send BYE; its answer, or silence, ends the leg."""
+        assert self.dialog is not None
+        self.settle()
+        bye = self.dialog.request("BYE")
+        bye.add(*reason_header(event.reason))
+        self.history.append("-> BYE")
+        Ask(self.port, self.dialog, bye, lambda response: self.machine.handle(Input.BYE_DONE))
+
+    def hung_up(self, tx: ServerTransaction, request: Request) -> None:
+        """BYE from the peer."""
+        tx.respond(make_response(request, 200, "OK"))
+        self.forget()
+        self.report(End(Reason.HANGUP))
+
+    def answer_bye(self, tx: ServerTransaction, request: Request) -> None:
+        """BYE from the peer of a call that is ending anyway: both hung up at once."""
+        tx.respond(make_response(request, 200, "OK"))
+
+    def changing(self, tx: ServerTransaction, request: Request) -> None:
+        """A re-INVITE or UPDATE: the parent answers it."""
+        if not self.change.begin(tx):
+            return
+        offer = self.change.description(request)
+        if offer is None and request.method == "UPDATE":
+            self.change.accept(None)
+        else:
+            self.report(Update(offer))
+
+    def changed(self, event: UpdateAccept) -> None:
+        """The change is taken."""
+        self.change.accept(None if event.description is None else event.description.sdp)
+
+    def unchanged(self, event: UpdateReject) -> None:
+        """The change is refused."""
+        self.change.refuse(event.reason)
+
+    def change_acked(self, request: Request) -> None:
+        """The ACK of a change; it may carry the answer to an offerless re-INVITE."""
+        sdp = sdp_of(request)
+        if self.change.acked() and sdp is not None:
+            self.report(Confirm(Description(Kind.ANSWER, sdp)))
+
+    def too_early(self, tx: ServerTransaction, request: Request) -> None:
+        """A change while the first exchange is open (RFC 3261 §14.2)."""
+        tx.respond(make_response(request, 491, "Request Pending"))
+
+    def no_such(self, tx: ServerTransaction, request: Request) -> None:
+        """A request for a call that is gone, or matching nothing."""
+        tx.respond(make_response(request, 481, "Call/Transaction Does Not Exist"))
+
+    def settle(self) -> None:
+        """Nothing of this call is repeated any more."""
+        self.change.abandon()
+        if self.answers is not None:
+            self.answers.acked()
+
+    def forget(self, *_: object) -> None:
+        """The dialog is over."""
+        self.settle()
+        if self.dialog is not None:
+            self.port.drop_dialog(self.dialog.id)

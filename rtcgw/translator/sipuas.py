@@ -1,0 +1,115 @@
+"""The callee's side of the SIP half-call: what we send on an INVITE that arrived, until its ACK.
+
+Each function is an action of `siptable.INCOMING`, called with the leg after the machine has
+moved. RFC 3261 §13.3, §9.2; RFC 3262 §3.
+"""
+
+from __future__ import annotations
+
+from rtcgw.model.events import Accept, Confirm, Description, End, Kind, Progress, ProgressAck, Stage
+from rtcgw.model.reason import Reason
+from rtcgw.sip.message import Request, make_response
+from rtcgw.sip.transaction import ServerTransaction
+from rtcgw.translator.sipdialog import Answers, reason_header, sdp_of
+from rtcgw.translator.sipleg import SipLeg
+from rtcgw.translator.sipstate import Input
+
+
+def _answers(leg: SipLeg) -> Answers:
+    assert leg.answers is not None
+    return leg.answers
+
+
+def progress(leg: SipLeg, event: Progress) -> None:
+    """180 or 183; 100 has been sent by the transaction."""
+    if event.stage is Stage.TRYING:
+        return
+    leg.history.append("-> 180" if event.stage is Stage.RINGING else "-> 183")
+    _answers(leg).progress(event.stage, None if event.description is None else event.description.sdp)
+
+
+def accept_later(leg: SipLeg, event: Accept) -> None:
+    """Answered while a described 1xx waits for its PRACK: the 2xx follows that (RFC 3262 §3)."""
+    _answers(leg).waiting = event
+
+
+def accept(leg: SipLeg, event: Accept) -> None:
+    """200, until the ACK."""
+    leg.history.append("-> 200")
+    _answers(leg).accept(None if event.description is None else event.description.sdp)
+
+
+def prack(leg: SipLeg, tx: ServerTransaction, request: Request) -> None:
+    """PRACK: 200, or 481 when it matches nothing."""
+    answers = _answers(leg)
+    if not answers.pracked(request):
+        leg.no_such(tx, request)
+        return
+    tx.respond(make_response(request, 200, "OK"))
+    sdp = sdp_of(request)
+    leg.report(ProgressAck(None if sdp is None else Description(Kind.ANSWER, sdp)))
+
+
+def prack_then_accept(leg: SipLeg, tx: ServerTransaction, request: Request) -> None:
+    """PRACK while the 2xx waits for it."""
+    prack(leg, tx, request)
+    answers = _answers(leg)
+    if answers.may_accept and answers.waiting is not None:
+        leg.machine.handle(Input.ACCEPT, answers.waiting)
+
+
+def acked(leg: SipLeg, request: Request) -> None:
+    """The call stands."""
+    _answers(leg).acked()
+    sdp = sdp_of(request)
+    leg.report(Confirm(None if sdp is None else Description(Kind.ANSWER, sdp)))
+
+
+def refuse(leg: SipLeg, event: End) -> None:
+    """A final refusal, by the one table of reasons."""
+    status, phrase = event.reason.status, event.reason.phrase
+    if status < 300:  # answered elsewhere is no SIP refusal; a fork tells it to its devices only
+        status, phrase = Reason.OFFLINE.status, Reason.OFFLINE.phrase
+    leg.history.append(f"-> {status}")
+    _answers(leg).refuse(status, phrase, reason_header(event.reason))
+    leg.forget()
+
+
+def cancelled(leg: SipLeg, cancel: Request) -> None:
+    """CANCEL: the transaction layer has answered it; the INVITE gets 487."""
+    _answers(leg).refuse(487, Reason.CANCELLED.phrase)
+    leg.forget()
+    elsewhere = any("cause=200" in value for value in cancel.headers.get("reason", ()))
+    leg.report(End(Reason.ANSWERED_ELSEWHERE if elsewhere else Reason.CANCELLED))
+
+
+def left_early(leg: SipLeg, tx: ServerTransaction, request: Request) -> None:
+    """BYE in an early dialog: a caller may (§15), and means CANCEL."""
+    tx.respond(make_response(request, 200, "OK"))
+    _answers(leg).refuse(487, Reason.CANCELLED.phrase)
+    leg.forget()
+    leg.report(End(Reason.CANCELLED))
+
+
+def unpracked(leg: SipLeg) -> None:
+    """A reliable 1xx found no PRACK: the INVITE is refused (RFC 3262 §3)."""
+    _answers(leg).refuse(504, "Server Time-out")
+    leg.forget()
+    leg.report(End(Reason.TIMEOUT))
+
+
+def unacked(leg: SipLeg) -> None:
+    """A 2xx found no ACK: the session ends (§13.3.1.4)."""
+    leg.hang_up(End(Reason.TIMEOUT))
+    leg.report(End(Reason.TIMEOUT))
+
+
+def remember_end(leg: SipLeg, event: End) -> None:
+    """Hung up before the ACK: BYE must wait for it."""
+    leg.ending = event
+
+
+def hang_up_now(leg: SipLeg, *_: object) -> None:
+    """The ACK is there, or never will be: BYE."""
+    _answers(leg).acked()
+    leg.hang_up(leg.ending)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
+from typing import TypeVar
 
 from attrs import define, evolve, field, frozen
 from twisted.internet.interfaces import IReactorTime
@@ -165,9 +166,17 @@ class MemoryTable:
     def _unindex(self, row: Mapping) -> None:
         if row.dialog is not None:
             self._dialogs.pop(row.dialog, None)
-        for index, key in ((self._connections, row.connection), (self._pairs, (row.sender, row.receiver))):
-            members = index.get(key)  # type: ignore[attr-defined] # two dictionaries of one shape
-            if members is not None:
-                members.discard(row.session)
-                if not members:
-                    del index[key]  # type: ignore[attr-defined]
+        _take_out(self._connections, row.connection, row.session)
+        _take_out(self._pairs, (row.sender, row.receiver), row.session)
+
+
+_K = TypeVar("_K")
+
+
+def _take_out(index: dict[_K, set[SessionId]], key: _K, session: SessionId) -> None:
+    """Remove a session from an index, and its entry with the last one."""
+    members = index.get(key)
+    if members is not None:
+        members.discard(session)
+        if not members:
+            del index[key]

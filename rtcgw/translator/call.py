@@ -269,9 +269,10 @@ class Call:
         result.addBoth(self._go_on)
 
     def _media_refused(self, failure: Failure, leg: ILeg, event: Event) -> None:
-        failure.trap(MediaError, CancelledError)
         if isinstance(failure.value, MediaError):
             self._media_failed(leg, event, failure.value)
+        elif not isinstance(failure.value, CancelledError):
+            failure.raiseException()
 
     def _broken(self, failure: Failure) -> None:
         log.failure("call {session}: internal error", failure=failure, session=self.session)

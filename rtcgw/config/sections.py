@@ -260,7 +260,7 @@ class Log:
 class Sandbox:
     """The stand-in IMS core of `--sandbox`; without that option nothing here has an effect."""
 
-    core_port: Annotated[int, Whole(0, 65535), "Loopback port of the stand-in core, UDP and TCP; 0 takes any."] = 5060
+    core_port: Annotated[int, Whole(1024, 65535), "Loopback port of the stand-in core, UDP and TCP."] = 15060
     enabled: bool = False
     """Set by `--sandbox` alone; no key, so that no file turns passwords on by mistake."""
 

@@ -46,6 +46,7 @@ _BOTH: _Rows = {
 
 _OUTGOING: _Rows = {
     (_S.IDLE, _I.SETUP): Row(_S.CALLING, (uac.place,)),
+    (_S.IDLE, _I.END): Row(_S.ENDED),
 
     (_S.CALLING, _I.UNPLACED): Row(_S.ENDED, (SipLeg.report_end,)),
     (_S.CALLING, _I.PROVISIONAL): Row(_S.CALLING, (uac.progressed,)),
@@ -124,18 +125,62 @@ _INCOMING: _Rows = {
 
     (_S.TALKING, _I.PRACK): Row(_S.TALKING, (uas.prack,)),
 }
+
+_CALLERS = {
+    _I.SETUP, _I.UNPLACED, _I.PROGRESS_ACK, _I.CONFIRM, _I.PROVISIONAL, _I.CHALLENGED, _I.SUCCESS, _I.AGAIN,
+    _I.REFUSED, _I.SILENCE, _I.ACK_SENT, _I.HELD_ENOUGH,
+}
+"""Inputs that only a caller's leg can meet."""
+_CALLEES = {_I.PROGRESS, _I.ACCEPT, _I.ACCEPT_LATER, _I.CANCEL, _I.UNPRACKED}
+"""Inputs that only a callee's leg can meet."""
+_CHANGES = {_I.CHANGE_TAKEN, _I.CHANGE_REFUSED}
+"""Answers to a change that the end of the call has overtaken."""
+_OVER = _CHANGES | {_I.END, _I.ACK, _I.UNACKED}
+"""What may still be under way when a call is over."""
+
+_OUTGOING_IGNORED = {
+    _S.IDLE: set(Input) - {_I.SETUP, _I.END},  # nothing has been sent
+    _S.CALLING: _CALLEES | {_I.SETUP, _I.CONFIRM, _I.AGAIN, _I.ACK_SENT, _I.ACK, _I.UNACKED, _I.BYE_DONE},
+    _S.CANCELLING: _CALLEES | _OVER | {
+        _I.SETUP, _I.UNPLACED, _I.PROGRESS_ACK, _I.CONFIRM, _I.PROVISIONAL, _I.AGAIN, _I.ACK_SENT, _I.HELD_ENOUGH,
+        _I.BYE_DONE,
+    },
+    # The INVITE's transaction has had its 2xx: it says nothing more but that 2xx again.
+    _S.ANSWERED: _CALLEES | _CHANGES | {
+        _I.SETUP, _I.UNPLACED, _I.PROVISIONAL, _I.CHALLENGED, _I.SUCCESS, _I.REFUSED, _I.SILENCE, _I.ACK, _I.UNACKED,
+        _I.BYE_DONE,
+    },
+    _S.TALKING: _CALLEES | {
+        _I.SETUP, _I.UNPLACED, _I.CONFIRM, _I.PROVISIONAL, _I.CHALLENGED, _I.SUCCESS, _I.REFUSED, _I.SILENCE,
+        _I.ACK_SENT, _I.HELD_ENOUGH, _I.BYE_DONE,
+    },
+    _S.LEAVING: _CALLEES | (_CALLERS - {_I.AGAIN}) | _OVER,
+    _S.ENDED: _CALLEES | (_CALLERS - {_I.AGAIN, _I.SUCCESS}) | _OVER | {_I.BYE_DONE},
+    # The callee's states
+    _S.OFFERED: set(Input), _S.ANSWERING: set(Input), _S.ACCEPTED: set(Input), _S.ABANDONED: set(Input),
+}
+_INCOMING_IGNORED = {
+    _S.OFFERED: _CALLERS | {_I.ACK, _I.UNACKED, _I.BYE_DONE},
+    _S.ANSWERING: _CALLERS | _CHANGES | {_I.PROGRESS, _I.ACCEPT_LATER, _I.ACK, _I.UNACKED, _I.BYE_DONE},
+    # The INVITE has its final response: a CANCEL or a second answer comes too late.
+    _S.ACCEPTED: _CALLERS | _CALLEES | _CHANGES | {_I.BYE_DONE},
+    _S.ABANDONED: _CALLERS | _CALLEES | _CHANGES | {_I.END, _I.BYE_DONE},
+    _S.TALKING: _CALLERS | _CALLEES | {_I.BYE_DONE},
+    _S.LEAVING: _CALLERS | _CALLEES | _OVER,
+    _S.ENDED: _CALLERS | _CALLEES | _OVER | {_I.BYE_DONE},
+    # The caller's states
+    _S.IDLE: set(Input), _S.CALLING: set(Input), _S.CANCELLING: set(Input), _S.ANSWERED: set(Input),
+}
 # fmt: on
 
+_HOLD = Timer[State, Input]("hold", frozenset({State.CALLING, State.ANSWERED}), lambda leg: None, Input.HELD_ENOUGH)
 
-def _table(name: str, initial: State, rows: _Rows) -> Table[State, Input]:
-    """What a role's rows do not name is ignored: it belongs to the other role, or comes too late to matter."""
-    ignored = {state: {event for event in Input if (state, event) not in rows} for state in State}
-    hold = Timer("hold", frozenset({State.CALLING, State.ANSWERED}), lambda leg: None, Input.HELD_ENOUGH)
-    return Table(name, initial, Input, rows, ignored, [hold])
-
-
-OUTGOING = _table("SIP leg, outgoing", State.IDLE, {**_BOTH, **_OUTGOING})
-INCOMING = _table("SIP leg, incoming", State.OFFERED, {**_BOTH, **_INCOMING})
+OUTGOING: Table[State, Input] = Table(
+    "SIP leg, outgoing", State.IDLE, Input, {**_BOTH, **_OUTGOING}, _OUTGOING_IGNORED, [_HOLD]
+)
+INCOMING: Table[State, Input] = Table(
+    "SIP leg, incoming", State.OFFERED, Input, {**_BOTH, **_INCOMING}, _INCOMING_IGNORED
+)
 
 
 def _nobody(dialog: DialogId) -> None:

@@ -1,0 +1,122 @@
+"""Recorded neighbours of the translator: a leg that writes down what it is told, media that marks what passes."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from rtcgw.media.backend import Access, IMediaBackend, IMediaSession, MediaError, MediaNews, MediaStats, OnNews, Party
+from rtcgw.model.events import Description, Event, Kind, Setup
+from rtcgw.model.identity import Identity, SessionId
+from rtcgw.model.reason import Reason
+from rtcgw.translator.leg import ILeg, ILegParent, LegView
+
+SESSION = SessionId("s1")
+OFFER = Description(Kind.OFFER, "offer")
+ALICE = Identity("sip:alice@web")
+ECHO = Identity("sip:echo@ims")
+SETUP = Setup(ALICE, ECHO, OFFER)
+
+
+@implementer(ILeg)
+class RecordedLeg:
+    """Appends what is delivered to `heard`; news is put in by `say`."""
+
+    def __init__(self, name: str, access: Access, session: SessionId = SESSION) -> None:
+        self.name = name
+        self.session = session
+        self.access = access
+        self.parent: ILegParent | None = None
+        self.heard: list[Event] = []
+
+    def deliver(self, event: Event) -> None:
+        self.heard.append(event)
+
+    def say(self, event: Event) -> None:
+        assert self.parent is not None
+        self.parent.report(self, event)
+
+    def view(self) -> LegView:
+        return LegView("recorded", self.name, "listening")
+
+
+@implementer(IMediaSession)
+class MarkedMedia:
+    """Returns each description with who gave it and how: `offer` of the caller becomes `caller-offer(offer)`.
+
+    With `slow`, results come as Deferreds that the test fires from `pending`. A description `bad` is refused.
+    """
+
+    def __init__(self, slow: bool = False, local: bool = True) -> None:
+        self.slow = slow
+        self.local = local
+        self.pending: list[tuple[Deferred[str], str]] = []
+        self.closed = 0
+        self.candidates: list[str | None] = []
+
+    def _result(self, text: str, sdp: str) -> str | Deferred[str]:
+        if sdp == "bad":
+            raise MediaError(Reason.MEDIA, "no codec in common")
+        if not self.slow:
+            return text
+        waiting: Deferred[str] = Deferred()
+        self.pending.append((waiting, text))
+        return waiting
+
+    def fire(self) -> None:
+        waiting, text = self.pending.pop(0)
+        waiting.callback(text)
+
+    def offer(self, origin: Party, sdp: str) -> str | Deferred[str]:
+        return self._result(f"{origin.value}-offer({sdp})", sdp)
+
+    def answer(self, origin: Party, sdp: str, final: bool) -> str | Deferred[str]:
+        return self._result(f"{origin.value}-{'answer' if final else 'pranswer'}({sdp})", sdp)
+
+    def reoffer(self, origin: Party, sdp: str) -> str | Deferred[str] | None:
+        return self._result(f"re-answer({sdp})", sdp) if self.local else None
+
+    def make_offer(self, target: Party) -> str | Deferred[str]:
+        return self._result(f"offer-for-{target.value}", "")
+
+    def candidate(self, origin: Party, candidate: str | None, mid: str | None, ufrag: str | None) -> bool:
+        self.candidates.append(candidate)
+        return self.local
+
+    def stats(self) -> MediaStats:
+        return MediaStats("marked")
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+@implementer(IMediaBackend)
+class MarkedBackend:
+    """Hands out `MarkedMedia`, or refuses when `refuse` is set."""
+
+    name = "marked"
+
+    def __init__(self, media: MarkedMedia | None = None, refuse: MediaError | None = None) -> None:
+        self.media = media or MarkedMedia()
+        self.refuse = refuse
+        self.opened: list[tuple[SessionId, Access, Access]] = []
+        self.news: OnNews = lambda news: None
+
+    def start(self) -> None:
+        pass
+
+    def stop(self) -> None:
+        pass
+
+    def check(self) -> Deferred[str]:
+        raise AssertionError("not asked here")
+
+    def open(self, session: SessionId, caller: Access, callee: Access, on_news: OnNews) -> MarkedMedia:
+        if self.refuse is not None:
+            raise self.refuse
+        self.opened.append((session, caller, callee))
+        self.news = on_news
+        return self.media
+
+    def lose(self) -> None:
+        self.news(MediaNews(Party.CALLER, "lost", "no sign for 30 s"))

@@ -1,0 +1,254 @@
+"""The call: what one side reports the other is told, through the media, in order, and it ends once."""
+
+from __future__ import annotations
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from rtcgw.media.backend import Access, MediaNews, Party
+from rtcgw.model.events import (
+    Accept,
+    Candidates,
+    Confirm,
+    Description,
+    End,
+    Info,
+    Kind,
+    Progress,
+    ProgressAck,
+    ProgressAcked,
+    Setup,
+    Stage,
+    Update,
+    UpdateAccept,
+    UpdateReject,
+)
+from rtcgw.model.reason import Reason
+from rtcgw.translator.call import PENDING_LIMIT, Call
+from tests.translator.doubles import ALICE, ECHO, SETUP, MarkedMedia, RecordedLeg
+
+
+def answer(sdp: str) -> Description:
+    return Description(Kind.ANSWER, sdp)
+
+
+def pranswer(sdp: str) -> Description:
+    return Description(Kind.PRANSWER, sdp)
+
+
+class Fixture(SynchronousTestCase):
+    caller_access, callee_access = Access.WEB, Access.CORE
+    setup_event = SETUP
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.media = MarkedMedia()
+        self.ended: list[Call] = []
+        self.caller = RecordedLeg("caller", self.caller_access)
+        self.callee = RecordedLeg("callee", self.callee_access)
+        self.call = Call(
+            self.setup_event,
+            self.caller,
+            self.callee,
+            lambda on_news: self.media,
+            self.clock,
+            self.ended.append,
+            ring_time=60,
+        )
+
+    def check_over(self, reason: Reason) -> None:
+        self.assertEqual([call.reason for call in self.ended], [reason])
+        self.assertEqual(self.media.closed, 1)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class OutgoingTests(Fixture):
+    """A browser calls a phone."""
+
+    def test_whole_call(self) -> None:
+        """Each description reaches the other side as the media made it; the rest passes as it is."""
+        self.call.start()
+        self.callee.say(Progress(Stage.SESSION, pranswer("early"), reliable=True))
+        self.caller.say(ProgressAck())
+        self.callee.say(ProgressAcked())
+        self.callee.say(Progress(Stage.RINGING))
+        self.callee.say(Accept(answer("final")))
+        self.caller.say(Confirm())
+        self.caller.say(Info("5"))
+        self.assertEqual(
+            self.callee.heard,
+            [Setup(ALICE, ECHO, Description(Kind.OFFER, "caller-offer(offer)")), ProgressAck(), Confirm(), Info("5")],
+        )
+        self.assertEqual(
+            self.caller.heard,
+            [
+                Progress(Stage.SESSION, pranswer("callee-pranswer(early)"), reliable=True),
+                ProgressAcked(),
+                Progress(Stage.RINGING),
+                Accept(answer("callee-answer(final)")),
+            ],
+        )
+        self.assertEqual(self.call.view().state, "InCall")
+        self.callee.say(End(Reason.HANGUP))
+        self.assertEqual(self.caller.heard[-1], End(Reason.HANGUP))
+        self.assertNotIn(End(Reason.HANGUP), self.callee.heard)
+        self.check_over(Reason.HANGUP)
+
+    def test_answer_repeats_the_early_one(self) -> None:
+        """A 200 without a description answers with the one given early."""
+        self.call.start()
+        self.callee.say(Progress(Stage.SESSION, pranswer("early")))
+        self.callee.say(Accept())
+        self.assertEqual(self.caller.heard[-1], Accept(answer("callee-pranswer(early)")))
+
+    def test_nobody_answers(self) -> None:
+        """A call that rings too long ends for both sides."""
+        self.call.start()
+        self.clock.advance(60)
+        self.assertEqual(self.caller.heard, [End(Reason.NO_ANSWER)])
+        self.assertEqual(self.callee.heard[-1], End(Reason.NO_ANSWER))
+        self.check_over(Reason.NO_ANSWER)
+
+    def test_refused_media(self) -> None:
+        """An answer that the media cannot use ends the call with its reason, for both sides."""
+        self.call.start()
+        self.callee.say(Accept(answer("bad")))
+        self.assertEqual((self.caller.heard[-1], self.callee.heard[-1]), (End(Reason.MEDIA), End(Reason.MEDIA)))
+        self.check_over(Reason.MEDIA)
+
+    def test_lost_media(self) -> None:
+        """When nothing can flow any more the call ends; lesser news changes nothing."""
+        self.call.start()
+        self.call._media_news(MediaNews(Party.CALLER, "dtls"))
+        self.assertEqual(self.ended, [])
+        self.call._media_news(MediaNews(Party.CALLER, "lost", "silent"))
+        self.assertEqual(self.caller.heard, [End(Reason.MEDIA_LOST, "silent")])
+        self.check_over(Reason.MEDIA_LOST)
+
+    def test_change_answered_locally(self) -> None:
+        """A new offer inside the call is answered by the media alone; the other side hears nothing."""
+        self.call.start()
+        self.callee.say(Accept(answer("final")))
+        before = list(self.caller.heard)
+        self.callee.say(Update(Description(Kind.OFFER, "hold")))
+        self.callee.say(Update(None))
+        self.assertEqual(
+            self.callee.heard[1:],
+            [UpdateAccept(answer("re-answer(hold)")), UpdateAccept(Description(Kind.OFFER, "offer-for-callee"))],
+        )
+        self.assertEqual(self.caller.heard, before)
+
+    def test_change_refused(self) -> None:
+        """A change the media cannot make, or cannot make alone, is refused and the call goes on."""
+        self.call.start()
+        self.callee.say(Accept(answer("final")))
+        self.callee.say(Update(Description(Kind.OFFER, "bad")))
+        self.media.local = False
+        self.callee.say(Update(Description(Kind.OFFER, "new")))
+        self.assertEqual(self.callee.heard[1:], [UpdateReject(Reason.MEDIA), UpdateReject(Reason.MEDIA)])
+        self.assertEqual(self.ended, [])
+
+    def test_candidates(self) -> None:
+        """Candidates stay with a gateway that relays, and pass through one that does not."""
+        self.call.start()
+        self.caller.say(Candidates("candidate:1"))
+        self.media.local = False
+        self.caller.say(Candidates(None))
+        self.assertEqual(self.media.candidates, ["candidate:1", None])
+        self.assertEqual(self.callee.heard[1:], [Candidates(None)])
+
+    def test_nothing_after_the_end(self) -> None:
+        """After the end nothing is told, and nothing ends twice."""
+        self.call.start()
+        self.caller.say(End(Reason.HANGUP))
+        self.callee.say(Accept(answer("late")))
+        self.callee.say(End(Reason.BUSY))
+        self.call.end(Reason.SHUTDOWN)
+        self.assertEqual(self.caller.heard, [])
+        self.check_over(Reason.HANGUP)
+
+
+class SlowMediaTests(Fixture):
+    """The media asks another process: descriptions stay in order, and an end waits for nobody."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.media.slow = True
+
+    def test_order(self) -> None:
+        """What comes while the media thinks waits its turn."""
+        self.call.start()
+        self.assertEqual(self.callee.heard, [])
+        self.media.fire()
+        self.callee.say(Progress(Stage.SESSION, pranswer("early")))
+        self.callee.say(Progress(Stage.RINGING))
+        self.callee.say(Accept(answer("final")))
+        self.assertEqual(self.caller.heard, [])
+        self.media.fire()
+        self.assertEqual(len(self.caller.heard), 2)
+        self.media.fire()
+        self.assertEqual(
+            self.caller.heard,
+            [
+                Progress(Stage.SESSION, pranswer("callee-pranswer(early)")),
+                Progress(Stage.RINGING),
+                Accept(answer("callee-answer(final)")),
+            ],
+        )
+        self.callee.say(Accept())
+        self.assertEqual(self.caller.heard[-1], Accept(answer("callee-answer(final)")))
+
+    def test_end_cancels(self) -> None:
+        """A caller who gives up while the media thinks is not kept waiting."""
+        self.call.start()
+        self.caller.say(End(Reason.HANGUP))
+        self.assertEqual(self.callee.heard, [End(Reason.HANGUP)])
+        self.check_over(Reason.HANGUP)
+
+    def test_flood(self) -> None:
+        """A side that keeps talking while the media thinks ends the call; nothing grows without bound."""
+        self.call.start()
+        for _ in range(PENDING_LIMIT + 1):
+            self.caller.say(Candidates("candidate:1"))
+        self.check_over(Reason.PROTOCOL)
+
+    def test_failure_of_ours(self) -> None:
+        """A fault in the media is logged once and ends the call as internal."""
+        self.call.start()
+        self.media.pending[0][0].errback(ZeroDivisionError())
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.check_over(Reason.INTERNAL)
+
+
+class BareInviteTests(Fixture):
+    """A phone calls a browser without an offer: the gateway offers to both."""
+
+    caller_access, callee_access = Access.CORE, Access.WEB
+    setup_event = Setup(ECHO, ALICE, None)
+
+    def test_whole_call(self) -> None:
+        """The browser answers the gateway's offer; the phone gets one in the 200 and answers it in the ACK."""
+        self.call.start()
+        self.assertEqual(self.callee.heard, [Setup(ECHO, ALICE, Description(Kind.OFFER, "offer-for-callee"))])
+        self.callee.say(Accept(answer("web")))
+        self.assertEqual(self.caller.heard, [Accept(Description(Kind.OFFER, "callee-answer(web)"))])
+        self.caller.say(Confirm(answer("phone")))
+        self.assertEqual(self.callee.heard[-1], Confirm())
+
+
+class OfferlessBrowserTests(Fixture):
+    """A browser calls without an offer: the phone's offer comes early, the answer goes in PRACK or ACK."""
+
+    setup_event = Setup(ALICE, ECHO, None)
+
+    def test_whole_call(self) -> None:
+        """The literal offer/answer reading of Fig. 8."""
+        self.call.start()
+        self.assertEqual(self.callee.heard, [Setup(ALICE, ECHO, None)])
+        self.callee.say(Progress(Stage.SESSION, Description(Kind.OFFER, "phone")))
+        self.assertEqual(self.caller.heard, [Progress(Stage.SESSION, Description(Kind.OFFER, "callee-offer(phone)"))])
+        self.caller.say(ProgressAck(answer("web")))
+        self.assertEqual(self.callee.heard[-1], ProgressAck(answer("caller-answer(web)")))
+        self.callee.say(Accept())
+        self.caller.say(Confirm())
+        self.assertEqual(self.callee.heard[-1], Confirm())

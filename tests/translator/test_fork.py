@@ -1,0 +1,96 @@
+"""Ring-all: every device rings, one wins, the others are told."""
+
+from __future__ import annotations
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from rtcgw.media.backend import Access
+from rtcgw.model.events import Accept, Candidates, Confirm, End, Event, Progress, Stage
+from rtcgw.model.reason import Reason
+from rtcgw.translator.fork import Fork
+from rtcgw.translator.leg import ILeg
+from tests.translator.doubles import SESSION, SETUP, RecordedLeg
+
+
+class Listener:
+    def __init__(self) -> None:
+        self.heard: list[Event] = []
+
+    def report(self, leg: ILeg, event: Event) -> None:
+        self.heard.append(event)
+
+
+class ForkTests(SynchronousTestCase):
+    """Three tabs of one user."""
+
+    def setUp(self) -> None:
+        self.tabs = [RecordedLeg(f"tab{n}", Access.WEB) for n in range(3)]
+        self.chosen: list[ILeg] = []
+        self.fork = Fork(SESSION, list(self.tabs), Clock(), self.chosen.append)
+        self.listener = Listener()
+        self.fork.parent = self.listener  # type: ignore[assignment] # a double
+        self.fork.deliver(SETUP)
+
+    def test_first_answer_wins(self) -> None:
+        """All ring; the first to answer talks, the others hear that it was answered elsewhere."""
+        for tab in self.tabs:
+            self.assertEqual(tab.heard, [SETUP])
+            tab.say(Progress(Stage.RINGING))
+        self.tabs[1].say(Accept())
+        self.fork.deliver(Confirm())
+        self.assertEqual(self.listener.heard, [Progress(Stage.RINGING), Accept()])
+        self.assertEqual(self.tabs[0].heard[1:], [End(Reason.ANSWERED_ELSEWHERE)])
+        self.assertEqual(self.tabs[1].heard[1:], [Confirm()])
+        self.assertEqual(self.tabs[2].heard[1:], [End(Reason.ANSWERED_ELSEWHERE)])
+        self.assertEqual(self.chosen, [self.tabs[1]])
+
+    def test_late_loser(self) -> None:
+        """A tab that answers a moment later changes nothing."""
+        self.tabs[0].say(Accept())
+        self.tabs[1].say(Accept())
+        self.tabs[2].say(End(Reason.CLIENT_LOST))
+        self.assertEqual(self.listener.heard, [Accept()])
+
+    def test_declined(self) -> None:
+        """Declining on one device stops all of them."""
+        self.tabs[0].say(End(Reason.DECLINED))
+        self.assertEqual(self.listener.heard, [End(Reason.DECLINED)])
+        self.assertIsInstance(self.tabs[2].heard[-1], End)
+        self.assertEqual(self.tabs[0].heard, [SETUP])
+
+    def test_all_drop_out(self) -> None:
+        """When each device drops out the caller hears the best of their reasons."""
+        self.tabs[0].say(End(Reason.CLIENT_LOST))
+        self.tabs[1].say(End(Reason.BUSY))
+        self.assertEqual(self.listener.heard, [])
+        self.tabs[2].say(End(Reason.INTERNAL))
+        self.assertEqual(self.listener.heard, [End(Reason.BUSY)])
+
+    def test_caller_gives_up(self) -> None:
+        """The caller's end reaches every device still ringing."""
+        self.tabs[0].say(End(Reason.BUSY))
+        self.fork.deliver(End(Reason.CANCELLED))
+        self.assertEqual(self.tabs[0].heard, [SETUP])
+        self.assertEqual([tab.heard[-1] for tab in self.tabs[1:]], [End(Reason.CANCELLED)] * 2)
+
+    def test_transparent_once_chosen(self) -> None:
+        """After the choice the fork only passes things on, and shows the chosen device."""
+        self.tabs[0].say(Accept())
+        self.tabs[0].say(Candidates("c"))
+        self.fork.deliver(End(Reason.HANGUP))
+        self.assertEqual(self.listener.heard, [Accept(), Candidates("c")])
+        self.assertEqual(self.tabs[0].heard[-1], End(Reason.HANGUP))
+        self.assertEqual(self.fork.view().peer, "tab0")
+
+    def test_chosen_ends(self) -> None:
+        """The chosen device's end is the call's."""
+        self.tabs[0].say(Accept())
+        self.tabs[0].say(End(Reason.HANGUP))
+        self.assertEqual(self.listener.heard, [Accept(), End(Reason.HANGUP)])
+
+    def test_candidates_reach_all_while_ringing(self) -> None:
+        """Before the choice a candidate of the caller reaches every device."""
+        self.fork.deliver(Candidates("c"))
+        self.assertEqual([tab.heard[-1] for tab in self.tabs], [Candidates("c")] * 3)
+        self.assertEqual(self.fork.view().kind, "fork")

@@ -21,8 +21,8 @@ from typing import Any
 from attrs import field, frozen
 
 from rtcgw.config.checks import cross_checks, is_loopback, listen_address, owner_of, peer_address
-from rtcgw.config.kinds import ConfigError, Source
-from rtcgw.config.reading import read_table
+from rtcgw.config.kinds import ConfigError, Listener, Source, Wrong
+from rtcgw.config.reading import complaint, read_table
 from rtcgw.config.sections import (
     LISTS,
     SECTIONS,
@@ -58,6 +58,7 @@ __all__ = [
     "Sandbox",
     "Sip",
     "Web",
+    "check_listener",
     "is_loopback",
     "listen_address",
     "load",
@@ -130,6 +131,15 @@ def loads(
         users=tuple(_user(keys, profiles) for keys in users),
         passwords={keys.name: keys.password for keys in users if keys.password},
     )
+
+
+def check_listener(endpoint: str, place: str) -> str:
+    """`endpoint` when it is a server endpoint string; else raises `ConfigError` naming `place`."""
+    kind = Listener()
+    try:
+        return kind.read(endpoint, Source(Path(), {}))
+    except Wrong as error:
+        raise ConfigError([complaint(place, kind, endpoint, str(error))]) from None
 
 
 def _check_names(tables: Mapping[str, object], source: Source) -> None:

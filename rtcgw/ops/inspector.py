@@ -1,0 +1,156 @@
+"""What the engineer on duty asks a running gateway, answered as text tables.
+
+    calls()  call("x7")  sessions()  registrations()  counters()  drain()
+
+The inspector owns nothing: it is handed functions that show what the rooms hold, and it prints. Rows are
+plain mappings of column to value, so that no room needs to know this one. A column whose name
+sounds like a secret is not printed, whoever put it there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeAlias
+
+from attrs import field, frozen
+
+from rtcgw.translator.call import CallView
+from rtcgw.translator.leg import LegView
+
+Row: TypeAlias = Mapping[str, object]
+"""One line of a table: column names and values."""
+
+WIDTH = 60
+"""Characters of a cell; the rest is cut."""
+
+_SECRET = re.compile(
+    r"secret|passw|token|credential|authori[sz]ation|\bnonce\b|^(k|opc|key|ha1)$|master_key|_key$|ufrag|pwd", re.I
+)
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+class Shown(str):
+    """Text that a Python prompt shows as it is."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+@frozen
+class Inspector:
+    """The questions. Each field is a function that shows what is there now, cheaply and without side effects."""
+
+    show_calls: Callable[[], Iterable[CallView]]
+    show_sessions: Callable[[], Iterable[Row]]
+    """One row per logged-in session, e.g. user, connections, calls, seconds."""
+    show_registrations: Callable[[], Iterable[Row]]
+    """One row per profile, e.g. profile, state, expires, route, last answer."""
+    show_counters: Callable[[], Mapping[str, Mapping[str, int]]]
+    """Counts by room and name, e.g. {"sip": {"untrusted": 3}}."""
+    start_drain: Callable[[], int]
+    """Take no new calls; the number of those that still run."""
+    log_drain: Callable[[], None] = field(default=lambda: None)
+    """Told that somebody asked for a drain."""
+
+    def calls(self) -> Shown:
+        """The live calls, the oldest first."""
+        views = sorted(self.show_calls(), key=lambda view: -view.age)
+        rows = [
+            {
+                "session": view.session,
+                "state": view.state,
+                "seconds": int(view.age),
+                "caller": view.caller,
+                "callee": view.callee,
+                "path": view.path,
+                "codec": view.media.codec or "",
+                "media": view.media.state,
+            }
+            for view in views
+        ]
+        return table(rows, "no calls")
+
+    def call(self, session: str) -> Shown:
+        """One call with both its legs. The beginning of a session id is enough when it is the only one."""
+        found = [view for view in self.show_calls() if view.session.startswith(session)]
+        if len(found) != 1 or not session:
+            return Shown(f"{len(found)} calls begin with {session!r}" if session else "call(id): say which call")
+        view = found[0]
+        lines = [
+            f"call {view.session}: {view.state}, {int(view.age)} s",
+            f"  {view.caller} -> {view.callee}, placed by {view.path or '-'}",
+            f"  media {view.media.backend} {view.media.codec or '-'} {view.media.state}",
+            *(
+                f"    from {party}: {stream.packets} packets, {stream.octets} octets, {stream.dropped} dropped"
+                for party, stream in (("caller", view.media.caller), ("callee", view.media.callee))
+            ),
+        ]
+        for party, leg in zip(("caller", "callee"), view.legs, strict=True):
+            lines += _leg_lines(party, leg)
+        return Shown("\n".join(map(_clean, lines)))
+
+    def sessions(self) -> Shown:
+        """Who is logged in."""
+        return table(list(self.show_sessions()), "nobody is logged in")
+
+    def registrations(self) -> Shown:
+        """How each profile stands with the core."""
+        return table(list(self.show_registrations()), "no profiles")
+
+    def counters(self) -> Shown:
+        """Everything that was counted since the start."""
+        rooms = self.show_counters().items()
+        rows = [
+            {"room": room, "what": name, "count": n} for room, counts in rooms for name, n in sorted(counts.items())
+        ]
+        return table(rows, "nothing was counted yet")
+
+    def drain(self) -> Shown:
+        """Take no new calls; those that run go on to their end."""
+        self.log_drain()
+        left = self.start_drain()
+        return Shown(f"no new calls are taken; {left} still run")
+
+    def namespace(self) -> dict[str, Callable[..., Shown]]:
+        """The names that a prompt is given."""
+        return {
+            "calls": self.calls,
+            "call": self.call,
+            "sessions": self.sessions,
+            "registrations": self.registrations,
+            "counters": self.counters,
+            "drain": self.drain,
+        }
+
+
+def table(rows: Sequence[Row], nothing: str) -> Shown:
+    """Rows under a head of their columns; columns come in the order in which rows first name them."""
+    columns = [name for name in dict.fromkeys(name for row in rows for name in row) if not _SECRET.search(name)]
+    if not rows:
+        return Shown(nothing)
+    lines = [columns, *([_cell(row.get(name, "")) for name in columns] for row in rows)]
+    widths = [max(len(line[n]) for line in lines) for n in range(len(columns))]
+    return Shown("\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines))
+
+
+def _leg_lines(party: str, leg: LegView) -> list[str]:
+    """One leg, indented."""
+    timers = ", ".join(f"{name} {left:.1f} s" for name, left in leg.timers.items()) or "none"
+    return [
+        f"  {party}: {leg.kind} {leg.peer}: {leg.state}; timers: {timers}",
+        *(f"    {name}: {value}" for name, value in leg.details.items() if not _SECRET.search(name)),
+        *(f"    {line}" for line in leg.last),
+    ]
+
+
+def _cell(value: object) -> str:
+    text = _clean(f"{value:.1f}" if isinstance(value, float) else str(value))
+    return text if len(text) <= WIDTH else text[: WIDTH - 3] + "..."
+
+
+def _clean(text: str) -> str:
+    """Without control characters: what a peer sent must not drive the engineer's terminal."""
+    return _UNSAFE.sub("?", text)

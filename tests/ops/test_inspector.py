@@ -1,0 +1,97 @@
+"""What an engineer reads at the manhole's prompt."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import TestCase
+
+from rtcgw.media.backend import MediaStats, Stream
+from rtcgw.ops.inspector import Inspector, Row, table
+from rtcgw.translator.call import CallView
+from rtcgw.translator.leg import LegView
+
+
+def view(session: str = "x7abcdef", age: float = 12.7, peer: str = "alice #3") -> CallView:
+    browser = LegView("browser", peer, "InCall", {"grace": 3.25}, ("<- OFFER", "-> WAITING"), {"role": "caller"})
+    sip = LegView("sip", "sip:echo@ims.test", "CONFIRMED", {}, ("-> INVITE",), {"secret": "swordfish"})
+    media = MediaStats("embedded", "PCMU", Stream(10, 1720), Stream(9, 1548, 1), "ice+dtls")
+    return CallView(
+        session, "alice", "sip:echo@ims.test", "InCall", age, "602-604-606-608-610-612", (browser, sip), media
+    )
+
+
+class InspectorTests(TestCase):
+    def inspector(self, *views: CallView, sessions: tuple[Row, ...] = ()) -> Inspector:
+        self.drained: list[str] = []
+
+        def drain() -> int:
+            self.drained.append("drain")
+            return len(views)
+
+        return Inspector(
+            lambda: views,
+            lambda: sessions,
+            lambda: [{"profile": "gw1", "state": "REGISTERED", "expires": 588.06}],
+            lambda: {"sip": {"untrusted": 3, "malformed": 1}, "web": {}},
+            drain,
+        )
+
+    def test_calls(self) -> None:
+        """The oldest call stands first, each on one line under its columns."""
+        lines = self.inspector(view(), view("older", 99.0)).calls().splitlines()
+        self.assertEqual(
+            lines[0].split(), ["session", "state", "seconds", "caller", "callee", "path", "codec", "media"]
+        )
+        self.assertTrue(lines[1].startswith("older "))
+        self.assertEqual(lines[2].split()[:4], ["x7abcdef", "InCall", "12", "alice"])
+        self.assertEqual(self.inspector().calls(), "no calls")
+
+    def test_one_call(self) -> None:
+        """call(id) shows both legs, their timers and last messages; the beginning of the id is enough."""
+        text = self.inspector(view()).call("x7")
+        for part in (
+            "call x7abcdef: InCall, 12 s",
+            "caller: browser alice #3: InCall; timers: grace 3.2 s",
+            "    -> WAITING",
+            "    role: caller",
+            "callee: sip sip:echo@ims.test: CONFIRMED; timers: none",
+            "from callee: 9 packets, 1548 octets, 1 dropped",
+        ):
+            self.assertIn(part, text)
+
+    def test_unclear_id(self) -> None:
+        """An id that fits none or several calls says so instead of showing the wrong one."""
+        inspector = self.inspector(view("aa"), view("ab"))
+        self.assertEqual(inspector.call("a"), "2 calls begin with 'a'")
+        self.assertEqual(inspector.call("b"), "0 calls begin with 'b'")
+        self.assertIn("say which", inspector.call(""))
+
+    def test_other_tables(self) -> None:
+        """Sessions, registrations and counters are tables; an empty one says what is not there."""
+        inspector = self.inspector(sessions=({"user": "alice", "calls": 1},))
+        self.assertEqual(inspector.sessions(), "user   calls\nalice  1")
+        self.assertIn("gw1      REGISTERED  588.1", inspector.registrations())
+        self.assertEqual([line.split() for line in inspector.counters().splitlines()][1], ["sip", "malformed", "1"])
+        self.assertEqual(self.inspector().sessions(), "nobody is logged in")
+
+    def test_drain(self) -> None:
+        """drain() stops new calls and says how many still run."""
+        self.assertEqual(self.inspector(view()).drain(), "no new calls are taken; 1 still run")
+        self.assertEqual(self.drained, ["drain"])
+
+    def test_secrets_are_not_shown(self) -> None:
+        """A column or detail that sounds like a secret does not appear, whoever put it there."""
+        self.assertNotIn("swordfish", self.inspector(view()).call("x7"))
+        rows: list[Row] = [{"user": "a", name: "swordfish"} for name in ("password", "k", "token", "ice_pwd", "HA1")]
+        self.assertEqual(table(rows, ""), "user\n" + "\n".join("a" for _ in rows))
+
+    def test_peers_do_not_drive_the_terminal(self) -> None:
+        """Escape sequences in a name that a peer sent are not sent to the engineer's terminal."""
+        text = self.inspector(view(peer="\x1b[2Jbob\r\nfake")).call("x7")
+        self.assertIn("?[2Jbob??fake", text)
+        self.assertNotIn("\x1b", text)
+        self.assertEqual(table([{"a": "x" * 100}], "").splitlines()[1], "x" * 57 + "...")
+
+    def test_prompt_shows_text_as_it_is(self) -> None:
+        """A prompt prints the repr; that is the table itself, without quotes and backslashes."""
+        shown = self.inspector(view()).namespace()["calls"]()
+        self.assertEqual(repr(shown), str(shown))

@@ -1,0 +1,62 @@
+"""What stands in the log."""
+
+from __future__ import annotations
+
+import io
+import json
+
+from twisted.logger import Logger, LogPublisher
+from twisted.python.failure import Failure
+from twisted.trial.unittest import TestCase
+
+from rtcgw.ops.logs import destination, observer
+
+
+class LogTests(TestCase):
+    def logged(self, level: str = "info", as_json: bool = True) -> tuple[Logger, io.StringIO]:
+        out = io.StringIO()
+        publisher = LogPublisher(observer(out, level, as_json))
+        return Logger("rtcgw.test", observer=publisher), out
+
+    def test_json_keeps_fields(self) -> None:
+        """A log store can search for the call and the session by name."""
+        log, out = self.logged()
+        log.warn("call {session} ended: {reason}", session="x7", reason="busy", seconds=1.5, peer=("h", 1))
+        record = json.loads(out.getvalue())
+        self.assertEqual(record["text"], "call x7 ended: busy")
+        self.assertEqual((record["level"], record["name"], record["session"]), ("warn", "rtcgw.test", "x7"))
+        self.assertEqual((record["seconds"], record["peer"]), (1.5, "('h', 1)"))
+        self.assertRegex(record["time"], r"^\d{4}-\d\d-\d\dT.*\+00:00$")
+
+    def test_json_failure(self) -> None:
+        """A failure is one record with its traceback."""
+        log, out = self.logged()
+        log.failure("it broke", Failure(RuntimeError("why")))
+        lines = out.getvalue().splitlines()
+        self.assertEqual(len(lines), 1)
+        self.assertIn("RuntimeError: why", json.loads(lines[0])["traceback"])
+
+    def test_level(self) -> None:
+        """Records below the configured level are not written."""
+        log, out = self.logged("warn", as_json=False)
+        log.info("unimportant")
+        log.error("important")
+        self.assertNotIn("unimportant", out.getvalue())
+        self.assertIn("important", out.getvalue())
+
+    def test_text_cannot_be_forged(self) -> None:
+        """What a peer sent cannot start a line of its own or drive the terminal of whoever reads the log."""
+        log, out = self.logged(as_json=False)
+        log.info("from {who}", who="eve\n2026-01-01 all is well\x1b[2J\r")
+        self.assertEqual(len([line for line in out.getvalue().splitlines() if not line.startswith("\t")]), 1)
+        self.assertIn("\\x1b[2J\\x0d", out.getvalue())
+
+    def test_destination(self) -> None:
+        """twistd's own --logfile and --nodaemon decide where the log goes."""
+        path = self.mktemp()
+        out = destination(path, False)
+        out.write("x\n")
+        out.close()
+        with open(path) as written:  # noqa: PTH123 - trial's own name
+            self.assertEqual(written.read(), "x\n")
+        self.assertIs(destination(None, True), destination("-", False))

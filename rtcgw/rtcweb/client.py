@@ -1,0 +1,361 @@
+"""One page's conversation with the gateway: log-in, calls, and an answer to every request.
+
+A `Client` is what stands behind one connection. It takes decoded messages, knows who is logged in, finds the call's
+leg that a message is about, and answers what needs no leg. It reads no bytes (`dialects/`), owns no socket
+(`websocket.py`) and decides nothing within a call (`useragent.py`).
+
+What one connection shares with all others, the users, the door, the translator, the settings, is its `Desk`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from attrs import frozen
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from zope.interface import Attribute, Interface, implementer
+
+from rtcgw import __version__
+from rtcgw.config import Config
+from rtcgw.model.events import Description, End, Kind, Setup
+from rtcgw.model.identity import Identity, SessionId, new_session_id
+from rtcgw.model.reason import Reason
+from rtcgw.rtcweb.dialects import native
+from rtcgw.rtcweb.dialects.native import Id
+from rtcgw.rtcweb.dialects.wire import WireError
+from rtcgw.rtcweb.ice import ice_servers
+from rtcgw.rtcweb.identifying import Authenticator, IClient, Refused, Users, UserSession
+from rtcgw.rtcweb.legstates import Role
+from rtcgw.rtcweb.legtable import browser_leg
+from rtcgw.rtcweb.tokens import verifier
+from rtcgw.rtcweb.useragent import BrowserLeg, IPage
+from rtcgw.translator.flow import Form
+from rtcgw.translator.leg import ILeg
+
+log = Logger()
+
+ATTEMPTS: Final = 3
+"""Failed log-ins of one connection before it is closed."""
+RENEWAL: Final = 30.0
+"""Seconds that a connection outlives its token, to log in again."""
+SERVER: Final = f"rtcgw/{__version__}"
+
+AUTH_CLOSE: Final = 4401
+"""WebSocket close code: no or no longer a valid log-in."""
+
+
+class ITranslator(Interface):
+    """Who places calls (330)."""
+
+    def place(origin: ILeg, setup: Setup, form: Form) -> None:
+        """Place a call. On return the leg has a parent, or was told `End`. Nothing is raised."""
+
+
+class ILink(Interface):
+    """The connection under a client."""
+
+    number: int = Attribute("Counts the connections of this gateway, for logs.")
+    address: str = Attribute("The network address of the other end.")
+
+    def send(message: native.GatewayMessage) -> None:
+        """Send one message; dropped silently when the connection is closing."""
+
+    def close(code: int, reason: str) -> None:
+        """Close the connection."""
+
+
+@frozen(eq=False)
+class Desk:
+    """What all clients share."""
+
+    users: Users
+    authenticator: Authenticator
+    translator: ITranslator
+    clock: IReactorTime
+    now: Callable[[], float]
+    """Wall-clock time, seconds since the epoch."""
+    ice_servers: tuple[native.IceServer, ...] = ()
+    contacts: tuple[native.Contact, ...] = ()
+    ping: float = 20.0
+    grace: float = 30.0
+    confirm_wait: float = 3.0
+    """Seconds that a caller's page may take for its final ANSWER; longer than the ladder's `hold_max`."""
+    patent: bool = False
+    """The ladder that pages are told of."""
+
+
+def make_desk(
+    config: Config, users: Users, translator: ITranslator, clock: IReactorTime, now: Callable[[], float]
+) -> Desk:
+    """The desk that the configuration asks for. Raises `BadKey` for a key that cannot serve."""
+    return Desk(
+        users=users,
+        authenticator=Authenticator(users, verifier(config.login, now), config.passwords, now),
+        translator=translator,
+        clock=clock,
+        now=now,
+        ice_servers=ice_servers(config.ice),
+        contacts=tuple(native.Contact(name=entry.name, address=entry.address) for entry in config.web.contacts),
+        ping=config.web.ping,
+        grace=config.call.grace,
+        confirm_wait=config.call.hold_max + 1.0,
+        patent=config.call.ladder == "patent",
+    )
+
+
+@implementer(IClient, IPage)
+class Client:
+    """The conversation of one connection. `receive` takes every message, `lost` is called once."""
+
+    __slots__ = (
+        "_attempts",
+        "_desk",
+        "_expires",
+        "_link",
+        "_open",
+        "_warned",
+        "early_messages",
+        "legs",
+        "name",
+        "session",
+    )
+
+    def __init__(self, desk: Desk, link: ILink) -> None:
+        self._desk = desk
+        self._link = link
+        self._attempts = 0
+        self._expires: float | None = None
+        self._warned = False
+        """The page was told that its token has expired."""
+        self._open: Id | None = None
+        """The id of the request in hand, until something has answered it."""
+        self.session: UserSession | None = None
+        """Who is logged in; None before."""
+        self.early_messages = False
+        self.name = f"#{link.number}"
+        self.legs: dict[str, BrowserLeg] = {}
+        """The calls' legs whose page is on this connection."""
+
+    def receive(self, message: native.ClientMessage) -> None:
+        """Carry out one message; whatever happens, a request gets its answer."""
+        self._open = message.id
+        try:
+            if self.session is None and type(message) not in (native.Login, native.Ping, native.Logout):
+                self._refuse(message, "not-logged-in")
+            else:
+                _HANDLERS[type(message)](self, message)
+        except Exception:
+            log.failure("client {client}: internal error on {type}", client=self.name, type=type(message).__name__)
+            if self._open is not None:
+                self._refuse(message, "internal")
+
+    def broken(self, error: WireError) -> None:
+        """The page sent what is no message."""
+        self.send(native.Error(id=error.request_id, code=error.code, text=error.text))
+
+    def lost(self) -> None:
+        """The connection is gone: calls that ring here end, others wait for their page."""
+        for leg in list(self.legs.values()):
+            leg.lost()
+        session, self.session = self.session, None
+        if session is not None:
+            self._desk.users.leave(session, self)
+            log.info("client {client} gone", client=self.name)
+
+    def check(self, now: float) -> None:
+        """Called now and then: a token that has expired must be renewed."""
+        if self._expires is None or now < self._expires:
+            return
+        if not self._warned:
+            self._warned = True
+            self.send(native.Error(code="token-expired", text=native.CODES["token-expired"]))
+        elif now >= self._expires + RENEWAL:
+            self._link.close(AUTH_CLOSE, "token expired")
+
+    # -- for the legs and the session ------------------------------------------------------
+
+    def send(self, message: native.GatewayMessage) -> None:
+        """See `IPage`."""
+        if self._open is not None and getattr(message, "id", None) == self._open:
+            self._open = None
+        self._link.send(message)
+
+    def adopt(self, leg: BrowserLeg) -> None:
+        """See `IPage`."""
+        self.legs[leg.session] = leg
+
+    def drop(self, leg: BrowserLeg) -> None:
+        """See `IPage`."""
+        if self.legs.get(leg.session) is leg:
+            del self.legs[leg.session]
+
+    def ring(self, session: SessionId) -> BrowserLeg | None:
+        """See `IClient`."""
+        if self.session is None or session in self.legs:
+            return None
+        return self._new_leg(session, Role.CALLEE, self.session)
+
+    def _new_leg(self, session: SessionId, role: Role, home: UserSession) -> BrowserLeg:
+        desk = self._desk
+        leg = browser_leg(session, role, self, home, desk.clock, desk.grace, desk.confirm_wait)
+        self.legs[session] = leg
+        home.legs.add(leg)
+        return leg
+
+    # -- requests without a call -----------------------------------------------------------
+
+    def _refuse(self, message: native.ClientMessage, code: str) -> None:
+        self.send(
+            native.Error(id=message.id, session=getattr(message, "session", None), code=code, text=native.CODES[code])
+        )
+
+    def _login(self, message: native.Login) -> None:
+        if message.version.partition(".")[0] != native.VERSION.partition(".")[0]:
+            self._refuse(message, "unsupported-version")
+            return
+        try:
+            admitted = self._desk.authenticator.admit(message, self._link.address)
+            if self.session is None:
+                self.session = self._desk.users.join(admitted.user, self)
+            elif self.session.user.name != admitted.user.name:
+                raise Refused("already-logged-in")
+            else:
+                self._desk.users.renew(self.session, admitted.user)
+        except Refused as refused:
+            self._login_refused(message, refused)
+            return
+        self._attempts = 0
+        self._expires, self._warned = admitted.expires, False
+        self.early_messages = "progress" in message.capabilities
+        self.name = f"{admitted.user.name}#{self._link.number}"
+        log.info("client {client} logged in ({software})", client=self.name, software=message.client or "unnamed")
+        self._welcome(message, self.session)
+
+    def _login_refused(self, message: native.Login, refused: Refused) -> None:
+        self._refuse(message, refused.code)
+        self._attempts += 1
+        if self._attempts >= ATTEMPTS or refused.code == "too-many-attempts":
+            self._link.close(AUTH_CLOSE, refused.code)
+
+    def _welcome(self, message: native.Login, session: UserSession) -> None:
+        desk, user = self._desk, session.user
+        self.send(
+            native.LoggedIn(
+                id=message.id,
+                for_="LOGIN",
+                user=user.name,
+                identities=() if user.impu is None else (user.impu,),
+                version=native.VERSION,
+                server=SERVER,
+                ice_servers=desk.ice_servers,
+                ping=desk.ping,
+                grace=desk.grace,
+                ladder="patent" if desk.patent else "auto",
+                capabilities=native.CAPABILITIES,
+                contacts=tuple(contact for contact in desk.contacts if contact.address != user.name),
+                expires=None if self._expires is None else max(0, int(self._expires - desk.now())),
+                calls=session.waiting(),
+            )
+        )
+
+    def _ping(self, message: native.Ping) -> None:
+        self.send(native.Ok(for_="PING", id=message.id))
+
+    def _logout(self, message: native.Logout) -> None:
+        """Leaving on purpose is no loss: calls end at once."""
+        for leg in list(self.legs.values()):
+            leg.leave()
+        self.send(native.Ok(for_="LOGOUT", id=message.id))
+        self._link.close(1000, "logged out")
+
+    # -- requests about calls --------------------------------------------------------------
+
+    def _offer(self, message: native.Offer) -> None:
+        session = self._here()
+        if message.session is not None:
+            self._offer_again(message, message.session, session)
+        elif len(session.calls()) >= self._desk.users.max_calls:
+            self._refuse(message, "limit")
+        else:
+            self._place(message, message.to or "", session)
+
+    def _place(self, message: native.Offer, to: str, home: UserSession) -> None:
+        """WAITING to the page (Fig. 8, S808), then the call is the translator's."""
+        user = home.user
+        leg = self._new_leg(new_session_id(), Role.CALLER, home)
+        leg.place(message)
+        setup = Setup(
+            caller=Identity(user.impu or user.name, user.display),
+            callee=Identity(to),
+            description=None if message.sdp is None else Description(Kind.OFFER, message.sdp),
+        )
+        try:
+            self._desk.translator.place(leg, setup, Form.NATIVE)
+        except Exception:
+            log.failure("call {session}: internal error while placing it", session=leg.session)
+            leg.deliver(End(Reason.INTERNAL))
+
+    def _offer_again(self, message: native.Offer, session: str, home: UserSession) -> None:
+        leg = self.legs.get(session)
+        if leg is not None:
+            leg.request(message)
+            return
+        leg = home.elsewhere(session)
+        if leg is None:
+            self._refuse(message, "no-session")
+            return
+        leg.rejoin(message, self)
+
+    def _in_call(self, message: native.Ringing | native.Pranswer | native.Answer) -> None:
+        leg = self.legs.get(message.session)
+        if leg is None:
+            self._refuse(message, "no-session")
+        else:
+            leg.request(message)
+
+    def _hang_up(self, message: native.Hangup) -> None:
+        leg = self.legs.get(message.session)
+        if leg is not None:
+            leg.request(message)
+            return
+        leg = self._here().away(message.session)
+        if leg is None:
+            self._refuse(message, "no-session")
+            return
+        leg.request(message)
+        self.send(native.Ok(for_="HANGUP", id=message.id, session=message.session))
+
+    def _candidate(self, message: native.Candidate) -> None:
+        leg = self.legs.get(message.session)
+        if leg is None:
+            self._refuse(message, "no-session")
+        else:
+            leg.candidate(message, self)
+
+    def _ice(self, message: native.Ice) -> None:
+        leg = self.legs.get(message.session)
+        if leg is None:
+            self._refuse(message, "no-session")
+            return
+        leg.nominated(message.pair)
+        self.send(native.Ok(for_="ICE", id=message.id, session=message.session))
+
+    def _here(self) -> UserSession:
+        assert self.session is not None  # `receive` lets nobody else pass
+        return self.session
+
+
+_HANDLERS: Final[dict[type[Any], Callable[[Client, Any], None]]] = {
+    native.Login: Client._login,
+    native.Ping: Client._ping,
+    native.Logout: Client._logout,
+    native.Offer: Client._offer,
+    native.Ringing: Client._in_call,
+    native.Pranswer: Client._in_call,
+    native.Answer: Client._in_call,
+    native.Hangup: Client._hang_up,
+    native.Candidate: Client._candidate,
+    native.Ice: Client._ice,
+}

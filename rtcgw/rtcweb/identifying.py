@@ -1,0 +1,309 @@
+"""The identifying handler (420): who a client is, and which user a destination means.
+
+Two tables and a door:
+
+    Authenticator   verifies a token, or in the sandbox a name and password -> `Admitted`
+    Users           every user the gateway knows, found by any spelling of their name or public identity
+    UserSession     one user who is there: the connections of their pages, and their calls' legs
+
+A user may have several connections: a call to them rings on all. Connections come and go; a leg whose page is away
+stays in the session until its grace time is over, and so does the session.
+
+Failed log-ins are counted per network address in a bounded table; who fails too often is not even looked at for a
+while, right password or not. X-Forwarded-For is not read: behind a proxy all clients count as one address.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+from attrs import define, evolve, field, frozen
+from twisted.logger import Logger
+from zope.interface import Interface, implementer
+
+from rtcgw.model.identity import Profile, SessionId, User, canonical_key
+from rtcgw.model.reason import Reason
+from rtcgw.rtcweb.dialects import native
+from rtcgw.rtcweb.tokens import BadToken, TokenVerifier
+from rtcgw.rtcweb.useragent import BrowserLeg, IHome
+from rtcgw.translator.factory import Unreachable
+
+log = Logger()
+
+CONNECTIONS_LIMIT: Final = 10
+"""Connections of one user."""
+ADDRESSES_LIMIT: Final = 4096
+"""Addresses whose failed log-ins are remembered; the one longest quiet is forgotten first."""
+FAILURES: Final = 20
+"""Failed log-ins that an address has at once."""
+FORGIVEN: Final = 3.0
+"""Seconds after which one failure is forgiven."""
+
+
+class Refused(Exception):
+    """A log-in is refused. `code` is the dialect's; `text` tells a stranger nothing about what was wrong."""
+
+    def __init__(self, code: str) -> None:
+        self.code = code
+        self.text = native.CODES[code]
+        super().__init__(self.text)
+
+
+@frozen
+class Admitted:
+    """A client that has proved who it is."""
+
+    user: User
+    expires: float | None = None
+    """When the proof must be renewed, seconds since the epoch; None: never."""
+
+
+@define
+class _Failures:
+    """The failed log-ins of one address, as a bucket that empties with time."""
+
+    level: float
+    since: float
+
+
+class Throttle:
+    """Counts failures per address in a table of bounded size."""
+
+    __slots__ = ("_now", "_table")
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._table: OrderedDict[str, _Failures] = OrderedDict()
+
+    def blocked(self, address: str) -> bool:
+        """Whether this address has failed too often of late."""
+        found = self._table.get(address)
+        if found is None:
+            return False
+        self._drain(found)
+        if found.level <= 0:
+            del self._table[address]
+        return found.level > FAILURES - 1
+
+    def failed(self, address: str) -> None:
+        """Count a failure."""
+        found = self._table.pop(address, None)
+        if found is None:
+            found = _Failures(0.0, self._now())
+            if len(self._table) >= ADDRESSES_LIMIT:
+                self._table.popitem(last=False)
+        self._drain(found)
+        found.level += 1
+        self._table[address] = found
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def _drain(self, found: _Failures) -> None:
+        now = self._now()
+        found.level = max(0.0, found.level - (now - found.since) / FORGIVEN)
+        found.since = now
+
+
+class Authenticator:
+    """Decides who a client is.
+
+    `passwords` maps names to passwords and is empty outside the sandbox. `now` is seconds since the epoch.
+    """
+
+    __slots__ = ("_passwords", "_throttle", "_users", "_verifier")
+
+    def __init__(
+        self, users: Users, verifier: TokenVerifier, passwords: Mapping[str, str], now: Callable[[], float]
+    ) -> None:
+        self._users = users
+        self._verifier = verifier
+        self._passwords = dict(passwords)
+        self._throttle = Throttle(now)
+
+    def admit(self, message: native.Login, address: str) -> Admitted:
+        """Who sent this LOGIN from this network address. Raises `Refused`."""
+        if self._throttle.blocked(address):
+            raise Refused("too-many-attempts")
+        try:
+            return self._by_token(message.token) if message.token is not None else self._by_password(message)
+        except BadToken as error:
+            self._throttle.failed(address)
+            log.info("log-in from {address} refused: {problem}", address=address, problem=str(error))
+            raise Refused("auth-failed") from None
+
+    def _by_token(self, token: str) -> Admitted:
+        claims = self._verifier.verify(token)
+        user = self._users.configured(claims.user) or User(claims.user)
+        if claims.impu is not None:
+            user = self._users.with_impu(user, claims.impu)
+        return Admitted(evolve(user, display=claims.display or user.display), claims.expires)
+
+    def _by_password(self, message: native.Login) -> Admitted:
+        name, given = message.user or "", message.password or ""
+        wanted = self._passwords.get(name)
+        # An unknown name takes as long as a wrong password.
+        right = hmac.compare_digest((wanted or "\0no such user").encode(), given.encode())
+        user = self._users.configured(name)
+        if not right or wanted is None or user is None:
+            raise BadToken(f"name or password wrong for {name!r}")
+        return Admitted(user)
+
+
+class IClient(Interface):
+    """A logged-in connection, as the session sees it."""
+
+    def ring(session: SessionId) -> BrowserLeg | None:
+        """A callee's leg on this connection, or None when it takes part in that session already."""
+
+
+@implementer(IHome)
+@define(eq=False)
+class UserSession:
+    """One user who is there."""
+
+    user: User
+    clients: list[IClient] = field(factory=list)
+    """Live connections, the oldest first."""
+    legs: set[BrowserLeg] = field(factory=set)
+    """The user's halves of calls, those whose page is away among them."""
+    _gone: Callable[[UserSession], None] = field(default=lambda session: None, repr=False)
+
+    def calls(self) -> set[SessionId]:
+        """The calls of this user; one that rings on three pages is one."""
+        return {leg.session for leg in self.legs}
+
+    def away(self, session: SessionId | str) -> BrowserLeg | None:
+        """The leg of this call whose page is away."""
+        for leg in self.legs:
+            if leg.session == session and leg.away:
+                return leg
+        return None
+
+    def elsewhere(self, session: SessionId | str) -> BrowserLeg | None:
+        """The leg of this call that another page of the user may take up."""
+        for leg in self.legs:
+            if leg.session == session and leg.movable:
+                return leg
+        return None
+
+    def waiting(self) -> tuple[str, ...]:
+        """The calls that wait for their page."""
+        return tuple(sorted(leg.session for leg in self.legs if leg.away))
+
+    def forget(self, leg: BrowserLeg) -> None:
+        """See `IHome`."""
+        self.legs.discard(leg)
+        self.check()
+
+    def check(self) -> None:
+        """Nobody there and no call left: the session is over."""
+        if not self.clients and not self.legs:
+            self._gone(self)
+
+
+class Users:
+    """Every user: those of the configuration, and those whom a token named and who are logged in now.
+
+    `max_calls` bounds the calls of one user. Users that only a token names are known while they are there, so the
+    table is bounded by the configuration and the connections.
+    """
+
+    def __init__(self, users: Iterable[User], profiles: Iterable[Profile], max_calls: int) -> None:
+        self._configured = {user.name: user for user in users}
+        self._carriers = {canonical_key(impu): profile.name for profile in profiles for impu in profile.impus}
+        """Which profile has which public identity."""
+        self._names: dict[str, str] = {}
+        """The user that each key means."""
+        self.sessions: dict[str, UserSession] = {}
+        self.max_calls = max_calls
+        for user in self._configured.values():
+            self._enter(user)
+
+    def configured(self, name: str) -> User | None:
+        """The user of this name in the configuration."""
+        return self._configured.get(name)
+
+    def with_impu(self, user: User, impu: str) -> User:
+        """The user with the public identity that their token claims.
+
+        Raises `BadToken` when no profile has that identity, or when it is another user's.
+        """
+        key = canonical_key(impu)
+        carrier = self._carriers.get(key)
+        if carrier is None:
+            raise BadToken(f"impu {impu!r:.80} is not a profile's")
+        if self._names.get(key, user.name) != user.name:
+            raise BadToken(f"impu {impu!r:.80} is another user's")
+        return evolve(user, impu=impu, profile=carrier)
+
+    def locate(self, uri: str) -> User | None:
+        """The user that a destination means: a name, or any spelling of a public identity."""
+        name = self._names.get(canonical_key(uri))
+        if name is None:
+            return None
+        session = self.sessions.get(name)
+        return self._configured.get(name) if session is None else session.user
+
+    def online(self, name: str) -> bool:
+        """Whether the user has a live connection."""
+        session = self.sessions.get(name)
+        return session is not None and bool(session.clients)
+
+    def join(self, user: User, client: IClient) -> UserSession:
+        """A connection of this user has logged in. Raises `Refused` (limit)."""
+        session = self.sessions.get(user.name)
+        if session is None:
+            session = self.sessions[user.name] = UserSession(user, gone=self._forget)
+        elif len(session.clients) >= CONNECTIONS_LIMIT:
+            raise Refused("limit")
+        session.clients.append(client)
+        self.renew(session, user)
+        return session
+
+    def renew(self, session: UserSession, user: User) -> None:
+        """What the newest token says of the user holds for all their connections."""
+        if session.user != user:
+            self._leave(session.user)
+            session.user = user
+        self._enter(user)
+
+    def leave(self, session: UserSession, client: IClient) -> None:
+        """A connection of this user is gone."""
+        if client in session.clients:
+            session.clients.remove(client)
+        session.check()
+
+    def ring(self, name: str, session: SessionId) -> list[BrowserLeg]:
+        """One leg for each live connection of the user; empty when the user is offline.
+
+        Raises `Unreachable` (BUSY) when the user has as many calls as one may have.
+        """
+        found = self.sessions.get(name)
+        if found is None:
+            return []
+        calls = found.calls()
+        if session not in calls and len(calls) >= self.max_calls:
+            raise Unreachable(Reason.BUSY)
+        rung = [client.ring(session) for client in found.clients]
+        return [leg for leg in rung if leg is not None]
+
+    def _enter(self, user: User) -> None:
+        self._names[user.name] = user.name
+        if user.impu is not None:
+            self._names[canonical_key(user.impu)] = user.name
+
+    def _leave(self, user: User) -> None:
+        for key in (user.name, canonical_key(user.impu or "")):
+            if self._names.get(key) == user.name:
+                del self._names[key]
+        if user.name in self._configured:
+            self._enter(self._configured[user.name])
+
+    def _forget(self, session: UserSession) -> None:
+        if self.sessions.get(session.user.name) is session:
+            del self.sessions[session.user.name]
+            self._leave(session.user)

@@ -1,0 +1,146 @@
+"""The words of the browser leg's machine: states, events, reasons, and which of Fig. 7's states each one is part of.
+
+The machine itself is `legtable.py`, what it does `useragent.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Final
+
+from rtcgw.model.events import (
+    Accept,
+    Candidates,
+    Confirm,
+    End,
+    Event,
+    Info,
+    Progress,
+    ProgressAck,
+    ProgressAcked,
+    Setup,
+    Update,
+    UpdateAccept,
+    UpdateReject,
+)
+from rtcgw.model.reason import Reason, from_word
+from rtcgw.rtcweb.dialects import native
+
+
+class Role(Enum):
+    """Which side of the call the page is."""
+
+    CALLER = "caller"
+    CALLEE = "callee"
+
+
+class LegState(Enum):
+    """Where the leg stands; finer than Fig. 7, whose names are in `figure`."""
+
+    IDLE = "idle"
+    CALLING = "calling"
+    OFFERED = "offered"
+    ALERTING = "alerting"
+    ACCEPTING = "accepting"
+    ANSWERED = "answered"
+    INCALL = "in call"
+    CHANGING = "changing"
+    CALLING_AWAY = "calling, page away"
+    INCALL_AWAY = "in call, page away"
+    HANGUP = "hangup"
+
+    @property
+    def figure(self) -> str:
+        """The state of Fig. 7 that this is part of."""
+        return _FIGURE[self]
+
+    @property
+    def away(self) -> bool:
+        """Whether the page is lost and may come back."""
+        return self in AWAY
+
+
+AWAY: Final = frozenset({LegState.CALLING_AWAY, LegState.INCALL_AWAY})
+MOVABLE: Final = AWAY | {LegState.ACCEPTING, LegState.ANSWERED, LegState.INCALL, LegState.CHANGING}
+_FIGURE: Final[Mapping[LegState, str]] = {
+    LegState.IDLE: "Idle",
+    LegState.CALLING: "Calling",
+    LegState.OFFERED: "Calling",
+    LegState.ALERTING: "Calling",
+    LegState.ACCEPTING: "Calling",
+    LegState.ANSWERED: "InCall",
+    LegState.INCALL: "InCall",
+    LegState.CHANGING: "InCall",
+    LegState.CALLING_AWAY: "Reloading",
+    LegState.INCALL_AWAY: "Reloading",
+    LegState.HANGUP: "Hangup",
+}
+
+
+class LegEvent(Enum):
+    """What moves the leg: the page's requests, the call's orders, and time."""
+
+    PLACE = "page places a call"
+    PAGE_RINGS = "page: RINGING"
+    PAGE_PRANSWERS = "page: PRANSWER"
+    PAGE_ANSWERS = "page: ANSWER"
+    PAGE_ANSWERS_BARE = "page: ANSWER without the description it needs"
+    PAGE_OFFERS = "page: OFFER in session"
+    PAGE_RETURNS = "page came back: OFFER in session"
+    PAGE_HANGS_UP = "page: HANGUP"
+    PAGE_LOST = "page lost"
+    SETUP = "Setup"
+    SETUP_BARE = "Setup without an offer"
+    PROGRESS = "Progress"
+    PROGRESS_ACK = "ProgressAck"
+    PROGRESS_ACKED = "ProgressAcked"
+    ACCEPT = "Accept"
+    CONFIRM = "Confirm"
+    UPDATE = "Update"
+    UPDATE_ACCEPT = "UpdateAccept"
+    UPDATE_REJECT = "UpdateReject"
+    CANDIDATES = "Candidates"
+    INFO = "Info"
+    END = "End"
+    GRACE_OVER = "grace timer"
+    UNCONFIRMED = "confirm timer"
+
+
+ORDERS: Final[Mapping[type[Event], LegEvent]] = {
+    Setup: LegEvent.SETUP,
+    Progress: LegEvent.PROGRESS,
+    ProgressAck: LegEvent.PROGRESS_ACK,
+    ProgressAcked: LegEvent.PROGRESS_ACKED,
+    Accept: LegEvent.ACCEPT,
+    Confirm: LegEvent.CONFIRM,
+    Update: LegEvent.UPDATE,
+    UpdateAccept: LegEvent.UPDATE_ACCEPT,
+    UpdateReject: LegEvent.UPDATE_REJECT,
+    Candidates: LegEvent.CANDIDATES,
+    Info: LegEvent.INFO,
+    End: LegEvent.END,
+}
+"""Which event an order of the parent is."""
+
+REQUESTS: Final[Mapping[type[native.Request], LegEvent]] = {
+    native.Ringing: LegEvent.PAGE_RINGS,
+    native.Pranswer: LegEvent.PAGE_PRANSWERS,
+    native.Answer: LegEvent.PAGE_ANSWERS,
+    native.Offer: LegEvent.PAGE_OFFERS,
+    native.Hangup: LegEvent.PAGE_HANGS_UP,
+}
+"""Which event a request of the page is."""
+
+REFUSALS: Final = frozenset(
+    {Reason.BUSY, Reason.DECLINED, Reason.UNWANTED, Reason.OFFLINE, Reason.NO_ANSWER, Reason.MEDIA, Reason.MEDIA_FAILED}
+)
+"""Why a called page may refuse a call; any other word means declined."""
+FAULTS: Final = frozenset({Reason.MEDIA_FAILED, Reason.MEDIA_LOST, Reason.CLIENT_LOST})
+"""Why a page may end a running call, beside plainly hanging up."""
+
+
+def reason_given(message: native.Hangup | None, allowed: frozenset[Reason], default: Reason) -> Reason:
+    """The reason that a page gives, where it is one that a page may give."""
+    reason = None if message is None else from_word(message.reason or "")
+    return reason if reason is not None and reason in allowed else default

@@ -1,0 +1,327 @@
+"""Octets to messages: one datagram at a time, or a stream of any cut.
+
+Twisted's `MessagesParser` keeps state between datagrams, so that a message cut short swallows the
+next peer's; it decodes bodies, and one wrong octet drops the message. Here a datagram is read
+whole by one function, and a stream by a `StreamParser` of its own, over the same function.
+
+A message that is wrong ends in a `ParseError`, which carries the answer where there is one to
+give. Nothing else is raised, whatever comes (RFC 4475).
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+
+from rtcgw.sip.headers import HeaderError, NameAddr
+from rtcgw.sip.message import Message, Request, Response, make_response
+from rtcgw.sip.names import KNOWN, SINGLE, long_name
+from rtcgw.sip.uri import Uri, UriError
+
+MAX_MESSAGE = 65535
+"""Octets of one message, on a stream too."""
+MAX_HEADERS = 200
+"""Header lines of one message."""
+MAX_LINE = 8192
+"""Characters of one line, folded lines joined."""
+
+_REQUEST = re.compile(r"([A-Za-z0-9\-.!%*_+`'~]+) ([^\s]+) SIP/([0-9]+\.[0-9]+)\Z", re.I)
+_STATUS = re.compile(r"SIP/([0-9]+\.[0-9]+) ([1-6][0-9][0-9])(?: (.*))?\Z", re.I | re.S)
+_FOLD = re.compile(r"[ \t]*\r\n[ \t]+")
+_LENGTH = re.compile(r"[0-9]{1,10}\Z")
+_LENGTH_LINE = re.compile(rb"(?:^|\n)(?:content-length|l)[ \t]*:((?:[^\r\n]|\r\n[ \t])*)", re.I)
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
+# What nearly every From and To looks like; only another one is read in full before somebody asks for it.
+_ADDRESS = re.compile(
+    r"(?:\"[^\"\\]*\" ?|[A-Za-z0-9\-. ]*)<sips?:(?:[A-Za-z0-9+.\-_]+@)?[A-Za-z0-9][A-Za-z0-9.\-]*(?::[1-9][0-9]{0,3})?"
+    r"(?:;user=phone)?>(?:;tag=[A-Za-z0-9\-.!%*_+`'~]+)?\Z"
+)
+
+
+class ParseError(Exception):
+    """A message that cannot be used."""
+
+    def __init__(self, reason: str, detail: str = "", response: Response | None = None) -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+        """One of a small set of words, fit for a counter's label."""
+        self.response = response
+        """What to answer, when it was a request (not ACK) and enough of it could be read."""
+
+
+class KeepAlive(Enum):
+    """What RFC 5626 §4.4.1 sends between messages on a stream."""
+
+    PING = "ping"
+    """Two line ends: answer with one."""
+    PONG = "pong"
+    """One line end."""
+
+
+class StreamBroken(Exception):
+    """Where one message ends and the next begins is lost: close the connection."""
+
+    def __init__(self, error: ParseError, completed: list[Request | Response | KeepAlive | ParseError]) -> None:
+        super().__init__(str(error))
+        self.error = error
+        """What was wrong; its `response` may be sent before closing."""
+        self.completed = completed
+        """What the same octets held before the fault."""
+
+
+class _Bad(Exception):
+    """Internal: the message is wrong in this way, and this would be the answer."""
+
+    def __init__(self, reason: str, status: int = 400, detail: str = "") -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.status = status
+        self.detail = detail
+
+
+def parse_message(data: bytes) -> Request | Response:
+    """Read one datagram. Octets beyond Content-Length are ignored (RFC 3261 §18.3). Raises `ParseError`."""
+    if data[:2] == b"\r\n":
+        data = data.lstrip(b"\r\n")
+    head, end, body = data.partition(b"\r\n\r\n")
+    if len(data) > MAX_MESSAGE:
+        raise ParseError("size")
+    if not end:
+        raise ParseError("cut" if head else "empty")
+    message = _parse_head(head)
+    length = message.headers.get("content-length")
+    if length is not None:
+        size = int(length[0])
+        if size > len(body):
+            raise _failure(message, _Bad("body", detail="body is shorter than Content-Length"))
+        body = body[:size]
+    message._body = body  # a fresh message: there is no print to drop
+    return message
+
+
+def _parse_head(head: bytes) -> Request | Response:
+    """A message without body from the octets above the empty line, all mandatory headers checked."""
+    try:
+        text, charset = head.decode(), "utf-8"
+    except UnicodeDecodeError:
+        text, charset = head.decode("latin-1"), "latin-1"
+    if "\r\n " in text or "\r\n\t" in text:
+        text = _FOLD.sub(" ", text)
+    lines = text.split("\r\n")
+    line = lines[0]
+    message: Request | Response
+    bad: _Bad | None = None
+    if line[:4].upper() == "SIP/":
+        message = _status_line(line)
+    else:
+        message, bad = _request_line(line)
+    message.charset = charset
+    try:
+        _read_headers(message, lines, text)
+        if bad is not None:
+            raise bad
+        _check(message)
+    except _Bad as error:
+        raise _failure(message, error) from None
+    return message
+
+
+def _status_line(line: str) -> Response:
+    match = _STATUS.match(line)
+    if match is None:
+        raise ParseError("start-line", "broken status line")
+    if match[1] != "2.0":
+        raise ParseError("version")
+    return Response(int(match[2]), match[3] or "")
+
+
+_NOWHERE = Uri("sip", host="invalid")
+
+
+def _request_line(line: str) -> tuple[Request, _Bad | None]:
+    """The request, and what is wrong with its line: known only when the headers say where to tell it."""
+    match = _REQUEST.match(line)
+    if match is None:
+        method, _, rest = line.partition(" ")
+        if not re.search(r"\sSIP/2\.0\s*\Z", rest, re.I):
+            raise ParseError("start-line", "neither request nor status line")
+        return Request(method, _NOWHERE), _Bad("start-line", detail="broken request line")
+    method, target, version = match.groups()
+    if version != "2.0":
+        return Request(method, _NOWHERE), _Bad("version", 505)
+    try:
+        uri = Uri.parse(target)
+    except UriError as error:
+        return Request(method, _NOWHERE), _Bad("uri", detail=str(error))
+    if uri.host or uri.scheme == "tel":
+        return Request(method, uri), None
+    return Request(method, uri), _Bad("scheme", 416)
+
+
+def _read_headers(message: Message, lines: list[str], text: str) -> None:
+    if len(lines) > MAX_HEADERS + 1:
+        raise _Bad("headers", detail="too many headers")
+    headers = message.headers
+    known = KNOWN.get
+    bad = None
+    for line in lines[1:]:
+        name, colon, value = line.partition(":")
+        key = known(name)
+        if key is None or not colon:
+            try:
+                key = long_name(name if colon else "")
+            except HeaderError:
+                bad = _Bad("header", detail="broken header line")
+                continue
+        value = value.strip(" \t")
+        if key in headers:
+            headers[key].append(value)
+        else:
+            headers[key] = [value]
+    breaks = len(lines) - 1
+    if text.count("\n") != breaks or text.count("\r") != breaks:
+        for values in headers.values():
+            values[:] = [value.replace("\r", " ").replace("\n", " ") for value in values]
+        raise _Bad("header", detail="bare CR or LF")
+    if bad is not None:
+        raise bad
+    if len(text) > MAX_LINE and max(map(len, lines)) > MAX_LINE:
+        raise _Bad("line", detail="line too long")
+
+
+def _check(message: Request | Response) -> None:
+    """Every mandatory header is there once and can be read (RFC 3261 §8.1.1, §16.3)."""
+    headers = message.headers
+    for name in SINGLE:
+        lines = headers.get(name)
+        if lines is None:
+            if name not in ("content-length", "max-forwards"):
+                raise _Bad("missing", detail=f"{name} is missing")
+        elif len(lines) > 1:
+            raise _Bad("repeated", detail=f"{name} stands twice")
+    length = headers.get("content-length")
+    if length is not None and not _LENGTH.match(length[0]):
+        raise _Bad("length", detail="broken Content-Length")
+    if not headers["call-id"][0]:
+        raise _Bad("missing", detail="call-id is empty")
+    name = "via"
+    try:
+        _ = message.via
+        name = "cseq"
+        cseq = message.cseq
+        for name in ("from", "to"):
+            if not _ADDRESS.match(headers[name][0]):
+                NameAddr.parse(headers[name][0])
+    except HeaderError as error:
+        raise _Bad(name if name in headers else "missing", detail=str(error)) from None
+    if isinstance(message, Request) and cseq.method != message.method:
+        raise _Bad("cseq", detail="CSeq names another method")
+
+
+def _failure(message: Request | Response, bad: _Bad) -> ParseError:
+    """The error for the caller, with an answer where one can find its way back."""
+    if isinstance(message, Response) or message.method == "ACK":
+        return ParseError(bad.reason, bad.detail)
+    try:
+        _ = message.via
+        for name in ("from", "to", "call-id", "cseq"):
+            message.headers[name]
+    except (HeaderError, KeyError):
+        return ParseError(bad.reason, bad.detail)
+    phrase = f"Bad Request ({bad.detail})" if bad.status == 400 and bad.detail else None
+    return ParseError(bad.reason, bad.detail, make_response(message, bad.status, phrase))
+
+
+class StreamParser:
+    """One connection's octets in, messages out: `feed` what arrives, in any pieces.
+
+    The buffer never holds more than one message's limit beyond what was fed.
+    """
+
+    __slots__ = ("_broken", "_buffer", "_need", "_scanned", "_single")
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._scanned = 0
+        self._need = 0
+        self._single = False
+        self._broken: ParseError | None = None
+
+    def feed(self, data: bytes) -> list[Request | Response | KeepAlive | ParseError]:
+        """What these octets complete. A `ParseError` in the list is a wrong message whose end is known.
+
+        Raises `StreamBroken` when the end of a message cannot be known, and at each call from then on.
+        """
+        found: list[Request | Response | KeepAlive | ParseError] = []
+        if self._broken is not None:
+            raise StreamBroken(self._broken, found)
+        self._buffer += data
+        try:
+            while self._buffer:
+                if not self._step(found):
+                    break
+        except ParseError as error:
+            self._broken = error
+            self._buffer.clear()
+            raise StreamBroken(error, found) from None
+        return found
+
+    def _step(self, found: list[Request | Response | KeepAlive | ParseError]) -> bool:
+        """Take one thing off the buffer; False when more octets are needed."""
+        buffer = self._buffer
+        if not self._need:
+            if buffer[0] in b"\r\n":
+                return self._keep_alive(found)
+            self._single = False
+            end = buffer.find(b"\r\n\r\n", max(0, self._scanned - 3))
+            if end < 0:
+                self._scanned = len(buffer)
+                if len(buffer) > MAX_MESSAGE:
+                    raise ParseError("size", "no end of headers")
+                return False
+            self._need = end + 4 + self._length(bytes(buffer[:end]))
+        if len(buffer) < self._need:
+            return False
+        data = bytes(buffer[: self._need])
+        del buffer[: self._need]
+        self._need = self._scanned = 0
+        try:
+            found.append(parse_message(data))
+        except ParseError as error:
+            found.append(error)
+        return True
+
+    def _keep_alive(self, found: list[Request | Response | KeepAlive | ParseError]) -> bool:
+        buffer = self._buffer
+        if buffer[:1] == b"\n" or (len(buffer) > 1 and buffer[1:2] != b"\n"):
+            raise ParseError("start-line", "bare CR or LF between messages")
+        if len(buffer) == 1:
+            return False
+        if buffer[:4] == b"\r\n\r\n":
+            del buffer[:4]
+            self._single = False
+            found.append(KeepAlive.PING)
+        elif len(buffer) == 3:
+            return False
+        else:
+            del buffer[:2]
+            # A ping cut in two: its first half has been told as a pong, which does no harm.
+            found.append(KeepAlive.PING if self._single else KeepAlive.PONG)
+            self._single = not self._single
+        return True
+
+    def _length(self, head: bytes) -> int:
+        """Content-Length, without which a stream has no messages (RFC 3261 §18.3)."""
+        lengths = {match[1].strip() for match in _LENGTH_LINE.finditer(head)}
+        text = lengths.pop().decode("latin-1") if len(lengths) == 1 else ""
+        if _LENGTH.match(text):
+            if len(head) + 4 + int(text) <= MAX_MESSAGE:
+                return int(text)
+            reason, status, detail = "size", 513, "message too large"
+        else:
+            reason, status, detail = "length", 400, "no usable Content-Length"
+        try:
+            message = _parse_head(head)
+        except ParseError as error:
+            raise ParseError(reason, detail, error.response) from None
+        raise _failure(message, _Bad(reason, status, detail))

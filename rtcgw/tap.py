@@ -130,9 +130,13 @@ def makeService(options: UsageOptions) -> Service:
     from rtcgw.gateway import build  # noqa: PLC0415 - see above
 
     core = cast(IReactorCore, reactor)
+    try:
+        gateway = build(config, reactor)
+    except ConfigError as error:
+        refuse(error)
     if options["check"]:
-        check(config, build(config, reactor), core)
-    return GatewayService(build(config, reactor), config, core, log_observer(config, options))
+        check(config, gateway, core)
+    return GatewayService(gateway, config, core, log_observer(config, options))
 
 
 def configured(options: UsageOptions) -> Config:
@@ -149,10 +153,15 @@ def configured(options: UsageOptions) -> Config:
         if sandbox:
             config = sandbox_config(bool(options["tls"]), config, Path(options["state"]) if options["state"] else None)
     except ConfigError as error:
-        sys.exit("\n".join(f"rtcgw: {problem}" for problem in error.problems))
+        refuse(error)
     except OSError as error:
         sys.exit(f"rtcgw: the sandbox's certificate cannot be kept: {error} (see --state)")
     return config
+
+
+def refuse(error: ConfigError) -> NoReturn:
+    """Tell every problem, one per line, and end the process with status 1."""
+    sys.exit("\n".join(f"rtcgw: {problem}" for problem in error.problems))
 
 
 def check(config: Config, gateway: Gateway, reactor: IReactorCore) -> NoReturn:

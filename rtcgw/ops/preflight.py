@@ -113,11 +113,12 @@ class Question(DatagramProtocol):
         """Ask."""
         again = LoopingCall(self._ask)
         again.clock = self.clock
-        again.start(1.0)
+        again.start(1.0).addErrback(self.answer.errback)
         self.answer.addBoth(self._stop, again)
 
     def _stop(self, result: str | Failure, again: LoopingCall) -> str | Failure:
-        again.stop()
+        if again.running:
+            again.stop()
         return result
 
     def _ask(self) -> None:
@@ -166,6 +167,8 @@ async def _peer_by_udp(sip: Sip, reactor: Any) -> Finding:
         answer = await question.answer.addTimeout(PATIENCE, reactor)
     except defer.TimeoutError:
         return Finding(False, "[sip] peer", f"{peer[0]}:{peer[1]} gives no answer over UDP")
+    except OSError as error:
+        return Finding(False, "[sip] peer", f"{peer[0]}:{peer[1]} cannot be sent to: {_words(error)}")
     finally:
         await _closed(port)
     return Finding(True, "[sip] peer", f"{peer[0]}:{peer[1]} answers over UDP: {answer}")
@@ -191,5 +194,5 @@ def _host(host: str) -> str:
 
 def _words(error: Exception) -> str:
     """What is the matter, without Twisted's wrapping."""
-    inner = getattr(error, "socketError", None) or getattr(error, "osError", None) or error
-    return getattr(inner, "strerror", None) or str(inner) or type(error).__name__
+    inner = getattr(error, "socketError", None) or error
+    return getattr(inner, "strerror", None) or str(inner).rstrip(".") or type(error).__name__

@@ -1,0 +1,80 @@
+"""Whom a request from the core is for, and who it is from.
+
+The called user is sought in the order that survives forwarding best: P-Called-Party-ID
+(the address before the S-CSCF put our Contact in its place, RFC 7315 §4.2), To (the
+patent's way), the Request-URI's user part, the last History-Info entry. The first that
+the table of users knows wins.
+
+Only peers of the trusted list are heard at all, so P-Asserted-Identity may be believed
+(RFC 3325 §5); a request without one names its caller in From, as a claim.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from rtcgw.model.identity import Identity, canonical_key
+from rtcgw.sip.headers import HeaderError, NameAddr
+from rtcgw.sip.message import Request
+from rtcgw.sip.uri import Uri
+
+ANONYMOUS = Identity("sip:anonymous@anonymous.invalid", "Anonymous")
+"""RFC 3323 §4.1.1.3."""
+_HIDING = frozenset({"id", "user", "header"})
+"""Privacy values with which the caller must not be shown. RFC 3323 §4.2, RFC 3325 §9.3."""
+
+
+def _uri(value: str | None) -> Uri | None:
+    """The URI of a name-addr value, or None: what cannot be read names nobody."""
+    if value is None:
+        return None
+    try:
+        return NameAddr.parse(value).uri
+    except HeaderError:
+        return None
+
+
+def _values(request: Request, header: str) -> list[str]:
+    """The values of a list header; a broken list has none."""
+    try:
+        return request.values(header)
+    except HeaderError:
+        return []
+
+
+def candidates(request: Request) -> Iterator[str]:
+    """Canonical keys of whom the request may be for, the best first."""
+    called = _uri(request.get("p-called-party-id"))
+    if called is not None:
+        yield called.key
+    yield request.to.uri.key
+    if request.uri.user:
+        yield canonical_key(request.uri.user)
+    history = _values(request, "history-info")
+    if history:
+        last = _uri(history[-1])
+        if last is not None:
+            yield last.key
+
+
+def called_user(request: Request, find: Callable[[str], str | None]) -> str | None:
+    """The user whom `find` knows by one of the request's keys, or None."""
+    for key in candidates(request):
+        user = find(key)
+        if user is not None:
+            return user
+    return None
+
+
+def caller_of(request: Request) -> Identity:
+    """Who calls, as far as it may be shown."""
+    privacy = {word.strip().lower() for value in request.headers.get("privacy", ()) for word in value.split(";")}
+    if privacy & _HIDING:
+        return ANONYMOUS
+    for value in _values(request, "p-asserted-identity"):
+        try:
+            name = NameAddr.parse(value)
+        except HeaderError:
+            continue
+        return Identity(str(name.uri), name.display or request.from_.display)
+    return Identity(str(request.from_.uri), request.from_.display)

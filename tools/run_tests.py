@@ -79,7 +79,7 @@ def run_apart(names: Sequence[str], strict: bool) -> Counts:
 def child(names: Sequence[str], report: Path) -> int:
     """Run these modules in this process, print what trial prints, write the counts to `report`."""
     suite = TestLoader().loadByNames(list(names), recurse=True)
-    runner = TrialRunner(TreeReporter, workingDirectory=f"_trial_temp_{os.getpid()}")
+    runner = TrialRunner(TreeReporter, workingDirectory="_trial_temp")
     result = cast(TreeReporter, runner.run(suite))
     failed = len(result.failures) + len(result.errors) + len(result.unexpectedSuccesses)
     counts = {

@@ -37,6 +37,8 @@ TOKEN = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+\Z")
 _QUOTED = r'"(?:[^"\\]|\\.)*+"'
 _PIECES = re.compile(rf'{_QUOTED}|<[^>]*>|[^",<]+|,', re.S)
 _PARAM = re.compile(rf'\s*([^\s;="<>,]+)\s*(?:=\s*(?:({_QUOTED})|([^\s;"<>,]+))\s*)?(?:;|\Z)', re.S)
+_SIMPLE = r"[A-Za-z0-9\-.!%*_+`'~]+(?:=[A-Za-z0-9\-.!%*_+`'~:\[\]]+)?"
+_SIMPLE_PARAMS = re.compile(rf"{_SIMPLE}(?:;{_SIMPLE})*\Z")
 _ESCAPED = re.compile(r"\\(.)", re.S)
 _TO_ESCAPE = re.compile(r'(["\\\x00-\x08\x0b\x0c\x0e-\x1f\x7f])')
 _DISPLAY = re.compile(r"[A-Za-z0-9\-.!%*_+`'~\s\u0080-\U0010ffff]*\Z")
@@ -98,6 +100,14 @@ def unquote(text: str) -> str:
 def parse_params(text: str) -> Params:
     """`a=1;b;c="x;y"` (no leading semicolon) as a mapping. Raises `HeaderError`, also for a name standing twice."""
     params: dict[str, str | None] = {}
+    if _SIMPLE_PARAMS.match(text):
+        items = text.split(";")
+        for item in items:
+            name, equals, value = item.partition("=")
+            params[name.lower()] = value if equals else None
+        if len(params) == len(items):
+            return params
+        params.clear()  # a name stands twice: the careful way says which
     position, end = 0, len(text)
     while True:
         match = _PARAM.match(text, position)
@@ -368,13 +378,19 @@ class CSeq:
     @staticmethod
     def parse(text: str) -> CSeq:
         """Read the value. Raises `HeaderError`, also for a number beyond 32 bits."""
-        match = _CSEQ.match(text)
-        if match is None:
-            raise HeaderError("broken CSeq")
-        return CSeq(_number(match[1]), match[2])
+        return _parse_cseq(text)
 
     def __str__(self) -> str:
         return f"{self.number} {self.method}"
+
+
+@lru_cache(maxsize=256)
+def _parse_cseq(text: str) -> CSeq:
+    """Cached: nearly all traffic says `1 INVITE` or the like."""
+    match = _CSEQ.match(text)
+    if match is None:
+        raise HeaderError("broken CSeq")
+    return CSeq(_number(match[1]), match[2])
 
 
 @frozen

@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import re
 from enum import Enum
+from functools import lru_cache
+from typing import Any
 
 from rtcgw.sip.headers import HeaderError, NameAddr
 from rtcgw.sip.message import Message, Request, Response, make_response
-from rtcgw.sip.names import KNOWN, SINGLE, long_name
+from rtcgw.sip.names import KNOWN, SINGLE, long_name, prefix
 from rtcgw.sip.uri import Uri, UriError
 
 MAX_MESSAGE = 65535
@@ -27,6 +29,7 @@ MAX_LINE = 8192
 
 _REQUEST = re.compile(r"([A-Za-z0-9\-.!%*_+`'~]+) ([^\s]+) SIP/([0-9]+\.[0-9]+)\Z", re.I)
 _STATUS = re.compile(r"SIP/([0-9]+\.[0-9]+) ([1-6][0-9][0-9])(?: (.*))?\Z", re.I | re.S)
+_LINES = re.compile(r"\r\n([^\r\n:]+):[ \t]*([^\r\n]*)")
 _FOLD = re.compile(r"[ \t]*\r\n[ \t]+")
 _LENGTH = re.compile(r"[0-9]{1,10}\Z")
 _LENGTH_LINE = re.compile(rb"(?:^|\n)(?:content-length|l)[ \t]*:((?:[^\r\n]|\r\n[ \t])*)", re.I)
@@ -36,6 +39,9 @@ _ADDRESS = re.compile(
     r"(?:\"[^\"\\]*\" ?|[A-Za-z0-9\-. ]*)<sips?:(?:[A-Za-z0-9+.\-_]+@)?[A-Za-z0-9][A-Za-z0-9.\-]*(?::[1-9][0-9]{0,3})?"
     r"(?:;user=phone)?>(?:;tag=[A-Za-z0-9\-.!%*_+`'~]+)?\Z"
 )
+
+
+_ABSENT: list[Any] = [None]
 
 
 class ParseError(Exception):
@@ -107,17 +113,16 @@ def _parse_head(head: bytes) -> Request | Response:
         text, charset = head.decode("latin-1"), "latin-1"
     if "\r\n " in text or "\r\n\t" in text:
         text = _FOLD.sub(" ", text)
-    lines = text.split("\r\n")
-    line = lines[0]
+    line = text.partition("\r\n")[0]
     message: Request | Response
     bad: _Bad | None = None
     if line[:4].upper() == "SIP/":
-        message = _status_line(line)
+        message = Response(*_status_line(line))
     else:
         message, bad = _request_line(line)
     message.charset = charset
     try:
-        _read_headers(message, lines, text)
+        _read_headers(message, text)
         if bad is not None:
             raise bad
         _check(message)
@@ -126,13 +131,15 @@ def _parse_head(head: bytes) -> Request | Response:
     return message
 
 
-def _status_line(line: str) -> Response:
+@lru_cache(maxsize=64)
+def _status_line(line: str) -> tuple[int, str]:
+    """Cached: there are not many status lines."""
     match = _STATUS.match(line)
     if match is None:
         raise ParseError("start-line", "broken status line")
     if match[1] != "2.0":
         raise ParseError("version")
-    return Response(int(match[2]), match[3] or "")
+    return int(match[2]), match[3] or ""
 
 
 _NOWHERE = Uri("sip", host="invalid")
@@ -158,64 +165,76 @@ def _request_line(line: str) -> tuple[Request, _Bad | None]:
     return Request(method, uri), _Bad("scheme", 416)
 
 
-def _read_headers(message: Message, lines: list[str], text: str) -> None:
-    if len(lines) > MAX_HEADERS + 1:
-        raise _Bad("headers", detail="too many headers")
+def _read_headers(message: Message, text: str) -> None:
+    lines = _LINES.findall(text)
     headers = message.headers
     known = KNOWN.get
     bad = None
-    for line in lines[1:]:
-        name, colon, value = line.partition(":")
+    for name, value in lines[:MAX_HEADERS]:
         key = known(name)
-        if key is None or not colon:
+        if key is None:
             try:
-                key = long_name(name if colon else "")
+                key = long_name(name)
             except HeaderError:
-                bad = _Bad("header", detail="broken header line")
+                bad = _Bad("header", detail="broken header name")
                 continue
-        value = value.strip(" \t")
         if key in headers:
-            headers[key].append(value)
+            headers[key].append(value.rstrip(" \t"))
         else:
-            headers[key] = [value]
-    breaks = len(lines) - 1
-    if text.count("\n") != breaks or text.count("\r") != breaks:
-        for values in headers.values():
-            values[:] = [value.replace("\r", " ").replace("\n", " ") for value in values]
-        raise _Bad("header", detail="bare CR or LF")
+            headers[key] = [value.rstrip(" \t")]
+    if len(lines) > MAX_HEADERS:
+        raise _Bad("headers", detail="too many headers")
+    # Each match holds one line end and no other CR or LF: equal counts mean that nothing was passed over.
+    if not text.count("\n") == text.count("\r") == len(lines):
+        raise _Bad("header", detail="broken header line")
     if bad is not None:
         raise bad
-    if len(text) > MAX_LINE and max(map(len, lines)) > MAX_LINE:
+    if len(text) > MAX_LINE and any(len(name) + len(value) > MAX_LINE for name, value in lines):
         raise _Bad("line", detail="line too long")
 
 
 def _check(message: Request | Response) -> None:
     """Every mandatory header is there once and can be read (RFC 3261 §8.1.1, §16.3)."""
     headers = message.headers
-    for name in SINGLE:
-        lines = headers.get(name)
-        if lines is None:
-            if name not in ("content-length", "max-forwards"):
-                raise _Bad("missing", detail=f"{name} is missing")
-        elif len(lines) > 1:
-            raise _Bad("repeated", detail=f"{name} stands twice")
-    length = headers.get("content-length")
-    if length is not None and not _LENGTH.match(length[0]):
+    try:
+        (call_id,) = headers["call-id"]
+        (from_,) = headers["from"]
+        (to,) = headers["to"]
+        (_,) = headers["cseq"]
+        (length,) = headers.get("content-length", _ABSENT)
+        (_,) = headers.get("max-forwards", _ABSENT)
+    except (KeyError, ValueError):
+        raise _Bad(*_wrong_count(headers)) from None
+    if not call_id:
+        raise _Bad("missing", detail="Call-ID is empty")
+    if length is not None and not _LENGTH.match(length):
         raise _Bad("length", detail="broken Content-Length")
-    if not headers["call-id"][0]:
-        raise _Bad("missing", detail="call-id is empty")
     name = "via"
     try:
         _ = message.via
         name = "cseq"
         cseq = message.cseq
-        for name in ("from", "to"):
-            if not _ADDRESS.match(headers[name][0]):
-                NameAddr.parse(headers[name][0])
+        name = "from"
+        if not _ADDRESS.match(from_):
+            NameAddr.parse(from_)
+        name = "to"
+        if not _ADDRESS.match(to):
+            NameAddr.parse(to)
     except HeaderError as error:
         raise _Bad(name if name in headers else "missing", detail=str(error)) from None
     if isinstance(message, Request) and cseq.method != message.method:
         raise _Bad("cseq", detail="CSeq names another method")
+
+
+def _wrong_count(headers: dict[str, list[str]]) -> tuple[str, int, str]:
+    """Which header that must stand once does not: the arguments of `_Bad`."""
+    for name in SINGLE:
+        count = len(headers.get(name, ()))
+        if count > 1:
+            return "repeated", 400, f"{prefix(name)[:-2]} stands twice"
+        if count == 0 and name not in ("content-length", "max-forwards"):
+            return "missing", 400, f"{prefix(name)[:-2]} is missing"
+    raise AssertionError("the count was wrong")
 
 
 def _failure(message: Request | Response, bad: _Bad) -> ParseError:

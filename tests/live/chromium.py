@@ -290,7 +290,8 @@ class Page:
 
     async def text(self, selector: str) -> str:
         """What an element shows; '' while it is hidden."""
-        return str(await self.evaluate("(selector) => document.querySelector(selector).innerText", selector))
+        shown = "(selector) => [document.querySelector(selector)].map((e) => e.checkVisibility() ? e.innerText : '')[0]"
+        return str(await self.evaluate(shown, selector))
 
     async def screenshot(self, path: Path) -> None:
         """A PNG of what is to be seen."""

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any, cast
 
 from twisted.internet import reactor as _reactor
+from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
-from tests.live.chromium import Browser, Page
-from tests.peers.scripted_server import ScriptedServer
+from tests.live.chromium import POLL, Browser, Page
+from tests.peers.scripted_server import Message, ScriptedServer
 
 reactor = cast(Any, _reactor)
 """The real reactor: the browser is a process, its sockets are sockets."""
@@ -21,7 +22,7 @@ class PageCase(TestCase):
     timeout = 60
     microphone_allowed = True
 
-    async def setUp(self) -> None:
+    async def setUp(self) -> None:  # type: ignore[override] # trial awaits it
         self.server = ScriptedServer(reactor)
         self.pages: list[Page] = []
         self.expected_errors: tuple[str, ...] = ()
@@ -57,6 +58,19 @@ class PageCase(TestCase):
         """Type an address and call it."""
         await page.type("#address", address)
         await page.click("#call")
+
+    async def sent(self, kind: str, count: int = 1) -> list[Message]:
+        """Wait until pages have sent so many messages of a type."""
+        deadline = reactor.seconds() + 10
+        while len(self.server.sent(kind)) < count:
+            self.assertLess(reactor.seconds(), deadline, f"no {kind}: {self.server.log}")
+            await deferLater(reactor, POLL)
+        return self.server.sent(kind)
+
+    async def hears(self, page: Page, hertz: float) -> None:
+        """The page hears this tone; 0 stands for silence."""
+        heard = await page.hearing(seconds=1.0)
+        self.assertTrue(abs(heard - hertz) < 6, f"heard {heard} Hz, not {hertz} Hz")
 
     async def state(self, page: Page, state: str, detail: str = "") -> None:
         """Wait until the page shows this state of Fig. 7, and this sentence beside it."""

@@ -24,7 +24,7 @@ from typing import Any
 from attrs import define, field
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.websocket.types import ConnectionDeny
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import TCP4ServerEndpoint
 
 from rtcgw.rtcweb.dialects import native
@@ -110,16 +110,18 @@ class ScriptedServer:
 
     async def stop(self) -> None:
         """Close the port and every connection."""
-        await self._port.stopListening()
+        port, self._port = self._port, None
+        if port is not None:
+            await maybeDeferred(port.stopListening)
         await self.drop()
 
-    async def drop(self) -> None:
-        """Cut every connection, as a broken network would, and wait until they are gone."""
-        for page in list(self.connections):
+    async def drop(self, user: str = "") -> None:
+        """Cut the connections of a user, or all, as a broken network would, and wait until they are gone."""
+        for page in [page for page in self.connections if user in ("", page.user)]:
             gone: Deferred[None] = Deferred()
             self._gone.append(gone)
             page.dropConnection(abort=True)
-        for gone in self._gone:
+        for gone in list(self._gone):
             await gone
 
     def page_of(self, user: str) -> Connection:

@@ -17,9 +17,9 @@ const SENTENCES = Object.freeze({
   'microphone-busy': 'The microphone cannot be used: another program may hold it. Close that program and call again.',
   'gateway-unreachable':
     'The gateway does not answer. Check the network, and that the gateway is running, then try again.',
-  'connection-lost': 'The connection to the gateway was lost. Log in again.',
+  'connection-lost': 'The connection to the gateway was lost.',
   'no-reply': 'The gateway did not reply in time. Try again.',
-  closed: 'There is no connection to the gateway. Log in again.',
+  closed: 'There is no connection to the gateway now. Try again in a moment.',
   // refusals of requests
   'login-refused': 'Name, password or token were not accepted.',
   'too-many-attempts': 'Too many failed log-ins. Wait a moment and try again.',

@@ -6,7 +6,7 @@ const KEYS = [
   ['4', 'GHI'], ['5', 'JKL'], ['6', 'MNO'],
   ['7', 'PQRS'], ['8', 'TUV'], ['9', 'WXYZ'],
   ['*', ''], ['0', '+'], ['#', ''],
-]; // prettier-ignore
+];
 
 /** How a screen reader says the keys that it would otherwise skip or misname. */
 const SPOKEN = { '*': 'star', '#': 'hash' };

@@ -40,6 +40,8 @@ class Softphone {
       dial: (address) => this.#dial(address),
       answer: () => this.#answer(),
       hangup: () => this.#call?.hangup(),
+      back: () => this.#settle(),
+      again: () => this.#dial(this.#call?.remote.uri ?? ''),
       mute: () => this.#call?.mute(!this.#call.muted),
       key: (key) => this.#key(key),
     });
@@ -168,15 +170,21 @@ class Softphone {
     this.#settle();
     this.#call = call;
     this.#detail = call.role === 'caller' ? 'Calling…' : 'Incoming call';
-    call.addEventListener('ringing', () => this.#say('Ringing…'));
-    call.addEventListener('ringing', () => call.peer?.remoteDescription || this.#tones.play('ringback'));
-    call.addEventListener('progress', () => this.#tones.play('')); // the network plays its own
+    call.addEventListener('ringing', () => this.#ringing(call));
+    call.addEventListener('progress', () => this.#tones.play(''));
     call.addEventListener('connected', () => this.#connected(call));
     call.addEventListener('media', (event) => this.#media(call, event.detail.state));
     call.addEventListener('muted', () => this.#refresh());
     call.addEventListener('state', () => this.#refresh());
     call.addEventListener('ended', (event) => this.#ended(call, event.detail));
     this.#refresh();
+  }
+
+  /** @param {import('./rtcgw.js').Call} call */
+  #ringing(call) {
+    this.#say('Ringing…');
+    // With an early description the network plays what is to be heard.
+    if (!call.peer?.remoteDescription) this.#tones.play('ringback');
   }
 
   /** @param {import('./rtcgw.js').Call} call */
@@ -201,7 +209,7 @@ class Softphone {
    * @param {import('./call.js').Ended} ended
    */
   #ended(call, ended) {
-    const missed = call.role === 'callee' && !call.connectedAt && ended.reason !== 'declined' && ended.reason !== 'answered-elsewhere';
+    const missed = call.role === 'callee' && !call.connectedAt && !['declined', 'answered-elsewhere'].includes(ended.reason);
     this.#remember(call, missed);
     this.#tones.play('');
     if (call.role === 'caller' && ended.reason === 'busy') this.#tones.play('busy', 3);
@@ -222,10 +230,13 @@ class Softphone {
   /** @param {string} key */
   #key(key) {
     this.#tones.unlock();
-    if (!this.#call) this.#tones.key(key);
-    else if (this.#call.sendDtmf(key)) {
+    if (!this.#busy) {
+      this.#tones.key(key);
+    } else if (this.#call?.sendDtmf(key)) {
       this.#tones.key(key);
       this.#view.showSent(key);
+    } else if (this.#call?.state === State.IN_CALL) {
+      this.#say('The other side takes no tones.');
     }
   }
 

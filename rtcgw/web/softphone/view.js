@@ -12,6 +12,8 @@ import { flashKey, makeKeypad } from './keypad.js';
  * @property {(address: string) => void} dial
  * @property {() => void} answer
  * @property {() => void} hangup also rejects
+ * @property {() => void} back away from a call that has ended
+ * @property {() => void} again calls whom the ended call was with
  * @property {() => void} mute toggles
  * @property {(key: string) => void} key a key of the keypad, in a call or before one
  */
@@ -107,6 +109,7 @@ export class View {
     const appearing = at('panel-idle').hidden;
     show('panel-call', false);
     show('panel-idle', true);
+    at('lists').inert = false;
     this.#stopTimer();
     document.title = 'Softphone';
     // On a phone the focus would open the keyboard over the keypad.
@@ -125,15 +128,20 @@ export class View {
     at('avatar').textContent = initial(call.name || call.address);
     at('avatar').classList.toggle('ringing', call.alerting);
     show('incoming-actions', call.incoming);
-    show('call-actions', !call.incoming && call.state !== 'Hangup');
+    const ended = call.state === 'Hangup';
+    show('call-actions', !call.incoming && !ended);
+    show('ended-actions', ended);
+    at('lists').inert = !ended;
     const talking = call.state === 'InCall' || call.state === 'Reloading';
     for (const id of ['mute', 'keypad']) /** @type {HTMLButtonElement} */ (at(id)).disabled = !talking;
     if (!talking) this.#keypad(false);
     at('mute').setAttribute('aria-pressed', String(call.muted));
     at('mute').querySelector('use')?.setAttribute('href', call.muted ? '#i-mic-off' : '#i-mic');
     document.title = call.incoming ? `☎ ${call.name || call.address} calls` : `${call.state} – Softphone`;
-    if (appearing) at(call.incoming ? 'answer' : 'hangup').focus();
-    else if (document.activeElement === document.body && !call.incoming) at('hangup').focus();
+    // Whoever uses the keyboard finds the next thing to do under it.
+    if (appearing || document.activeElement === document.body) {
+      at(call.incoming ? 'answer' : ended ? 'back' : 'hangup').focus();
+    }
   }
 
   /** @param {number} since ms since the epoch */
@@ -162,7 +170,7 @@ export class View {
   // ---------------------------------------------------------------- inside
 
   #listen() {
-    const { login, logout, dial, answer, hangup, mute, key } = this.#actions;
+    const { login, logout, dial, answer, hangup, back, again, mute, key } = this.#actions;
     on('login-form', 'submit', () => login(this.#credentials()));
     for (const radio of radios()) radio.addEventListener('change', () => this.#chooseMethod());
     on('logout', 'click', logout);
@@ -173,6 +181,8 @@ export class View {
     on('answer', 'click', answer);
     on('reject', 'click', hangup);
     on('hangup', 'click', hangup);
+    on('back', 'click', back);
+    on('again', 'click', again);
     on('mute', 'click', mute);
     on('keypad', 'click', () => this.#keypad(at('call-pad').hidden));
     document.addEventListener('keydown', (event) => {

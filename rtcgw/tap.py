@@ -21,6 +21,7 @@ from typing import Any, NoReturn, Protocol, cast
 from attrs import evolve
 from twisted.application.service import IServiceCollection, Service
 from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IReactorCore
 from twisted.internet.task import react
 from twisted.logger import ILogObserver, Logger
@@ -30,6 +31,7 @@ from twisted.python.usage import Options as UsageOptions
 
 from rtcgw.config import Config, ConfigError, check_listener, is_loopback, listen_address, load
 from rtcgw.config.writing import effective
+from rtcgw.media.backend import MediaError
 from rtcgw.ops.logs import destination, observer
 from rtcgw.ops.preflight import Finding
 from rtcgw.sandbox.preset import reachable_address, sandbox_config
@@ -103,7 +105,10 @@ class GatewayService(Service):
             self.log.warn("{line}", line=line)
 
     def _failed(self, failure: Failure) -> None:
-        self.log.failure("the gateway cannot start", failure)
+        if failure.check(CannotListenError, OSError, MediaError, ConfigError):
+            self.log.critical("the gateway cannot start: {reason}", reason=failure.getErrorMessage())
+        else:
+            self.log.failure("the gateway cannot start", failure)
         # Twistd ends with status 0 whatever happened, and service managers would not notice.
         atexit.register(_exit_failed)
         if cast(Any, self.reactor).running:

@@ -11,8 +11,9 @@ from typing import cast
 from attrs import define, evolve, field
 from twisted.application.service import Application, IServiceCollection
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.error import CannotListenError
 from twisted.internet.testing import MemoryReactorClock
-from twisted.logger import ILogObserver
+from twisted.logger import ILogObserver, Logger, LogPublisher, formatEvent
 from twisted.trial.unittest import TestCase
 
 from rtcgw import tap
@@ -139,14 +140,30 @@ class ServiceTests(TestCase):
         self.gateway.stopped.callback(None)
         self.successResultOf(stopping)
 
-    def test_failed_start_ends_the_process(self) -> None:
-        """A gateway that cannot open its ports says why once, stops, and ends with status 1."""
+    def fail_with(self, error: Exception) -> list[str]:
+        """Start a gateway that cannot; what is logged."""
         registered: list[object] = []
         self.patch(atexit, "register", registered.append)
+        logged: list[str] = []
+        publisher = LogPublisher(cast(ILogObserver, lambda event: logged.append(formatEvent(event))))
+        self.patch(self.service, "log", Logger("x", observer=publisher))
         self.service.startService()
-        self.gateway.started.errback(OSError("port in use"))
-        self.assertEqual([str(f.value) for f in self.flushLoggedErrors(OSError)], ["port in use"])
+        self.gateway.started.errback(error)
         self.assertEqual(len(registered), 1)
+        return logged
+
+    def test_failed_start_ends_the_process(self) -> None:
+        """A gateway that cannot open its ports says why once, in one line, stops, and ends with status 1."""
+        logged = self.fail_with(CannotListenError("127.0.0.1", 8080, OSError(98, "Address already in use")))
+        self.assertEqual(
+            logged,
+            ["the gateway cannot start: Couldn't listen on 127.0.0.1:8080: [Errno 98] Address already in use."],
+        )
+        self.assertTrue(self.reactor.hasStopped or self.reactor.whenRunningHooks)
+
+    def test_fault_of_ours_ends_the_process(self) -> None:
+        """A fault of the gateway itself ends the process as well, and leaves a traceback."""
+        self.assertEqual(self.fail_with(RuntimeError("a fault")), ["the gateway cannot start"])
         self.assertTrue(self.reactor.hasStopped or self.reactor.whenRunningHooks)
 
     def test_log_observer_reaches_the_application(self) -> None:

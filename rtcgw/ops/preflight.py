@@ -51,7 +51,8 @@ async def preflight(config: Config, reactor: Any, media: IMediaBackend) -> list[
         found.append(await _listener("[manhole] listen", config.manhole.listen, reactor))
     found.append(await _media(media))
     if config.sandbox.enabled:
-        found.append(Finding(True, "[sandbox] core_port", "the stand-in core starts with the gateway"))
+        core = f"tcp:{config.sandbox.core_port}:interface=127.0.0.1"
+        found.append(await _listener("[sandbox] core_port", core, reactor))
     else:
         found += await _peer(config.sip, reactor)
     return [*found, _profiles(config), _users(config)]

@@ -17,7 +17,7 @@ from pathlib import Path
 from attrs import evolve
 from twisted.internet.endpoints import quoteStringArgument
 
-from rtcgw.config import Config, Contact, is_loopback, listen_address
+from rtcgw.config import Config, Contact, Web, is_loopback, listen_address
 from rtcgw.model.identity import Attach, Profile, User
 from rtcgw.sandbox.certificate import KeyPair, own_certificate
 
@@ -101,12 +101,12 @@ def _profile(name: str) -> Profile:
 
 
 def _secured(listen: str, folder: Path) -> str:
-    """The endpoint string `listen` with TLS; the default plain port becomes the usual one for HTTPS."""
+    """The endpoint string `listen` with TLS. The default one moves to the usual port for HTTPS."""
     host, port = listen_address(listen)
     if listen.startswith("ssl:"):
         return listen
     pair = own_certificate(folder, _names(host), datetime.datetime.now(datetime.UTC))
-    return tls_endpoint(host, TLS_PORT if port == 8080 else port, pair)
+    return tls_endpoint(host, TLS_PORT if listen == Web().listen else port, pair)
 
 
 def tls_endpoint(host: str, port: int, pair: KeyPair) -> str:

@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 
-from rtcgw.config import Config, Sip
+from rtcgw.config import Config, Sandbox, Sip
 from rtcgw.media.backend import IMediaBackend, IMediaSession, MediaError
 from rtcgw.model.reason import Reason
 from rtcgw.ops.preflight import PATIENCE, Finding, options_request, preflight
@@ -134,6 +134,13 @@ class PreflightTests(TestCase):
         self.assertIn("ok       [sip] peer: tcp:127.0.0.1:5060 takes connections", lines)
         self.assertEqual(reactor.open_ports, [])
         self.assertEqual(reactor.getDelayedCalls(), [])
+
+    def test_sandbox(self) -> None:
+        """In the sandbox the core is our own: its port must be free, and nobody is asked."""
+        reactor = Reactor(taken=(15060,))
+        lines = self.check(reactor, evolve(Config(), sandbox=Sandbox(enabled=True)))
+        self.assertIn("[sandbox] core_port: tcp:15060:interface=127.0.0.1 cannot be opened", "\n".join(lines))
+        self.assertEqual((reactor.asked, reactor.tcpClients), ([], []))
 
     def test_port_taken(self) -> None:
         """A port that another program has is told in words, and the rest is looked at all the same."""

@@ -20,7 +20,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from rtcgw.config.checks import cross_checks, is_loopback, listen_address, owner_of, peer_address
+from rtcgw.config.checks import cross_checks, is_loopback, listen_address, owner_of, peer_address, trusts
 from rtcgw.config.kinds import ConfigError, Listener, Source, Wrong
 from rtcgw.config.reading import complaint, read_table
 from rtcgw.config.sections import (
@@ -64,6 +64,7 @@ __all__ = [
     "load",
     "loads",
     "peer_address",
+    "trusts",
 ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -77,9 +77,12 @@ def _check_manhole(manhole: Manhole) -> list[str]:
 
 
 def _check_sip(sip: Sip) -> list[str]:
+    problems = []
     if sip.t1 > sip.t2:
-        return [f"[sip] t2: found {sip.t2:g}; allowed: not less than t1, {sip.t1:g}"]
-    return []
+        problems.append(f"[sip] t2: found {sip.t2:g}; allowed: not less than t1, {sip.t1:g}")
+    if sip.listen.startswith("ssl:") and not sip.peer.startswith("tls:"):
+        problems.append(f'[sip] peer: found "{sip.peer}"; allowed: a tls: endpoint, since listen serves TLS alone')
+    return problems
 
 
 def _check_media(media: Media) -> list[str]:
@@ -118,6 +121,21 @@ def peer_address(endpoint: str) -> tuple[str, int]:
     words = iter(plain)
     host = named["host"] if "host" in named else next(words)
     return host, int(named["port"] if "port" in named else next(words))
+
+
+def trusts(networks: Iterable[str]) -> Callable[[str], bool]:
+    """A function that says whether an IP address is in one of these networks; what is no address is not."""
+    ranges = tuple(ipaddress.ip_network(network) for network in networks)
+
+    def trusted(host: str) -> bool:
+        try:
+            address = ipaddress.ip_address(host)
+        except ValueError:
+            return False
+        mapped = getattr(address, "ipv4_mapped", None)
+        return any((mapped or address) in network for network in ranges)
+
+    return trusted
 
 
 def _words(endpoint: str) -> tuple[str, list[str], dict[str, str]]:

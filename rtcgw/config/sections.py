@@ -160,6 +160,11 @@ class Sip:
         Text("a host or host:port", r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?", empty=True),
         "What Via and Contact name instead of the address listened on, e.g. behind NAT.",
     ] = ""
+    keep_alive: Annotated[
+        float,
+        Number(0, 3600),
+        "Longest time between keep-alive pings on TCP and TLS connections (RFC 5626 4.4.1); 0 sends none.",
+    ] = 0.0
     t1: Annotated[float, Number(0.05, 5), "Timer T1, the round-trip estimate (RFC 3261 17.1.1.1)."] = 0.5
     t2: Annotated[float, Number(0.1, 30), "Timer T2, the longest retransmission interval."] = 4.0
     t4: Annotated[float, Number(0.1, 60), "Timer T4, how long a message stays in the network."] = 5.0
@@ -194,13 +199,28 @@ class Media:
     ] = "embedded"
     address: Annotated[str, Address(), "embedded: the local address for the browsers' media."] = "127.0.0.1"
     advertise: Annotated[
-        str, Address(empty=True), "embedded: the address told to browsers instead, e.g. behind one-to-one NAT."
-    ] = ""
+        tuple[str, ...],
+        Many(Address()),
+        "embedded: addresses told to browsers instead, e.g. behind one-to-one NAT. Empty: `address`.",
+    ] = ()
     port: Annotated[int, Whole(0, 65535), "embedded: the one UDP port for all browsers; 0 takes any."] = 10000
     core_address: Annotated[str, Address(), "embedded: the local address for the core's media."] = "127.0.0.1"
+    core_advertise: Annotated[
+        str, Address(empty=True), "embedded: the address told to the core instead. Empty: `core_address`."
+    ] = ""
     rtp_ports: Annotated[
         tuple[int, int], Ports(), "embedded: UDP ports for the core's media, an even and an odd one per call."
     ] = (20000, 29999)
+    latch: Annotated[
+        str,
+        Choice(("off", "host", "any")),
+        "embedded: whose RTP is taken from the core. off: only the address and port that the phone named. "
+        "host: any port of that address. any: whoever sends first; "
+        "only where nobody else can reach the ports.",
+    ] = "host"
+    setup_time: Annotated[
+        float, Number(1, 120), "embedded: how long a browser may take to connect its media before the call ends."
+    ] = 20.0
     codecs: Annotated[
         tuple[str, ...], Many(Choice(("PCMU", "PCMA", "G722")), 1), "Codecs offered, the preferred one first."
     ] = ("PCMU", "PCMA", "G722")

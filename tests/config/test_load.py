@@ -6,7 +6,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import TestCase
 
-from rtcgw.config import Config, ConfigError, check_listener, listen_address, load, loads, peer_address
+from rtcgw.config import Config, ConfigError, check_listener, listen_address, load, loads, peer_address, trusts
 from rtcgw.model.identity import Attach, Scheme, User
 
 HERE = Path(__file__).parent
@@ -98,6 +98,9 @@ class LoadingTests(TestCase):
             "[sip] peer": '[sip]\npeer = "tcp:127.0.0.1"',
             "[sip] trusted": '[sip]\ntrusted = ["example.com"]',
             "[sip] t2": "[sip]\nt1 = 1\nt2 = 0.5",
+            "[sip] keep_alive": "[sip]\nkeep_alive = -1",
+            "[media] latch": '[media]\nlatch = "on"',
+            "[media] advertise": '[media]\nadvertise = ["gw.example.com"]',
             "[media] address": '[media]\naddress = "eth0"',
             "[media] rtp_ports": '[media]\nrtp_ports = "5-6"',
             "[media] port": "[media]\nport = 20001",
@@ -227,6 +230,12 @@ class EndpointTests(TestCase):
         self.assertEqual(listen_address("systemd:domain=INET:index=0"), ("", 0))
         self.assertEqual(peer_address("tcp:127.0.0.1:5060"), ("127.0.0.1", 5060))
         self.assertEqual(peer_address("tls:host=core.example.com:port=5061"), ("core.example.com", 5061))
+
+    def test_trust(self) -> None:
+        """An address is trusted when a network of the list holds it, in whichever form it is written."""
+        trusted = trusts(("192.0.2.0/24", "2001:db8::1"))
+        self.assertEqual([trusted(host) for host in ("192.0.2.9", "::ffff:192.0.2.9", "2001:db8::1")], [True] * 3)
+        self.assertEqual([trusted(host) for host in ("192.0.3.1", "2001:db8::2", "pcscf", "")], [False] * 4)
 
     def test_on_the_command_line(self) -> None:
         """A wrong --listen is refused like a wrong key."""

@@ -112,9 +112,22 @@ class _UdpPort:
         """Part of what protocols may ask; never happens here."""
 
 
+@define(eq=False)
+class _TcpPort:
+    """A TCP listener that nobody can reach."""
+
+    _address: Address
+
+    def getHost(self) -> IPv4Address:
+        return IPv4Address("TCP", *self._address)
+
+    def stopListening(self) -> Deferred[None]:
+        return succeed(None)
+
+
 @implementer(IReactorUDP)
 class MemoryReactor(TwistedMemoryReactor):
-    """A reactor in a `MemoryNetwork`: UDP works, TCP listeners are recorded, TCP connections are refused."""
+    """A reactor in a `MemoryNetwork`: UDP works, TCP listeners hear nothing, TCP connections are refused."""
 
     def __init__(self, network: MemoryNetwork) -> None:
         super().__init__()
@@ -125,13 +138,18 @@ class MemoryReactor(TwistedMemoryReactor):
         self.getDelayedCalls = clock.getDelayedCalls
         self._free = 40_000
 
-    def listenUDP(self, port: int, protocol: Any, interface: str = "", maxPacketSize: int = 8192) -> Any:
+    def _numbered(self, port: int) -> int:
         if port == 0:
             self._free += 2
-            port = self._free
-        listening = _UdpPort(self.network, (interface or "127.0.0.1", port), protocol)
+        return port or self._free
+
+    def listenUDP(self, port: int, protocol: Any, interface: str = "", maxPacketSize: int = 8192) -> Any:
+        listening = _UdpPort(self.network, (interface or "127.0.0.1", self._numbered(port)), protocol)
         listening.startListening()
         return listening
+
+    def listenTCP(self, port: int, factory: Any, backlog: int = 50, interface: str = "") -> Any:
+        return _TcpPort((interface or "127.0.0.1", self._numbered(port)))
 
     def connectTCP(
         self, host: str, port: int, factory: ClientFactory, timeout: float = 30, bindAddress: Any = None

@@ -1,0 +1,180 @@
+"""The routing function (530): where a request from the core goes.
+
+    in a dialog    the leg that owns it, found in the dialog index; no owner: 481, an ACK is dropped
+    NOTIFY         the subscription that it belongs to
+    OPTIONS        answered here, nothing is kept beyond the transaction
+    INVITE         the called user is sought (`called.py`) and `on_invite` makes the half-call
+    anything else  refused as RFC 3261 §8.2 says (`screen.py`)
+
+It is the user of the transaction layer. The mapping table <sender, receiver, sessionID> that
+the patent puts here is `store/table.py`'s; this room asks only which dialog has which owner.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter
+from collections.abc import Callable
+
+from attrs import define, field
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from rtcgw.ims import screen
+from rtcgw.ims.called import called_user, candidates
+from rtcgw.ims.profiles import Profiles
+from rtcgw.ims.useragent import PRODUCT, ImsUserAgent
+from rtcgw.sip.dialog import DialogId
+from rtcgw.sip.flow import Flow
+from rtcgw.sip.message import Request, make_response
+from rtcgw.sip.server import ServerTransaction
+from rtcgw.sip.txuser import ITransactionUser
+from rtcgw.translator.sipport import IDialogOwner
+
+log = Logger()
+
+MAX_DIALOGS = 100_000
+OnInvite = Callable[[ImsUserAgent, ServerTransaction, Request, str], None]
+"""Called as on_invite(port, tx, request, user) for each call from the core."""
+
+
+@define(eq=False)
+class DialogIndex:
+    """Which leg owns which dialog; at most `limit` of them."""
+
+    limit: int = MAX_DIALOGS
+    _owners: dict[DialogId, IDialogOwner] = field(factory=dict, init=False)
+
+    def __len__(self) -> int:
+        return len(self._owners)
+
+    def __contains__(self, dialog: DialogId) -> bool:
+        return dialog in self._owners
+
+    def add_dialog(self, dialog: DialogId, owner: IDialogOwner) -> bool:
+        """Enter a dialog, or give it to another owner; False when the index is full."""
+        if len(self._owners) >= self.limit and dialog not in self._owners:
+            return False
+        self._owners[dialog] = owner
+        return True
+
+    def drop_dialog(self, dialog: DialogId) -> bool:
+        """Take a dialog out; False when it was not there."""
+        return self._owners.pop(dialog, None) is not None
+
+    def find(self, request: Request) -> IDialogOwner | None:
+        """The owner of the dialog that a request is in (RFC 3261 §12.2.2)."""
+        return self._owners.get(DialogId.of_request(request))
+
+
+@implementer(ITransactionUser)
+@define(eq=False)
+class RoutingFactory:
+    """Every request that comes from the core passes here.
+
+    `find_user(key)` gives the web user that a canonical key names, or None. `busy()` says whether new calls
+    must be turned away.
+    """
+
+    profiles: Profiles
+    index: DialogIndex
+    _find_user: Callable[[str], str | None]
+    on_invite: OnInvite
+    _busy: Callable[[], bool] = lambda: False
+    _retry_after: int = 5
+    """Seconds; some more are added at random, lest all come back at once."""
+    counters: Counter[str] = field(factory=Counter, init=False)
+    """What arrived and what became of it; the labels are fixed."""
+
+    # -- news from the transaction layer ------------------------------------------------------
+
+    def got_request(self, tx: ServerTransaction, request: Request) -> None:
+        """See `ITransactionUser`. A `HeaderError` is answered by the transaction layer, with 400."""
+        refusal = screen.refusal(request)
+        if refusal is not None:
+            self._refused(str(refusal.status))
+            tx.respond(refusal)
+        elif request.to.tag:
+            self._in_dialog(tx, request)
+        else:
+            self._out_of_dialog(tx, request)
+
+    def got_ack(self, request: Request, flow: Flow) -> None:
+        """See `ITransactionUser`."""
+        owner = self.index.find(request)
+        if owner is None:
+            self.counters["ack without a dialog"] += 1
+        else:
+            owner.got_ack(request)
+
+    # -- where it goes ---------------------------------------------------------------------
+
+    def _in_dialog(self, tx: ServerTransaction, request: Request) -> None:
+        owner = self.index.find(request)
+        if owner is not None:
+            owner.got_request(tx, request)
+        elif request.method != "NOTIFY" or not self.profiles.got_notify(tx, request):
+            self._refuse(tx, 481, "Call/Transaction Does Not Exist")
+
+    def _out_of_dialog(self, tx: ServerTransaction, request: Request) -> None:
+        if request.method == "INVITE":
+            self._invite(tx, request)
+        elif request.method == "OPTIONS":
+            self._options(tx, request)
+        else:
+            self._refuse(tx, 481, "Call/Transaction Does Not Exist")
+
+    def _options(self, tx: ServerTransaction, request: Request) -> None:
+        """What we can do, and whether a call would be taken now (RFC 3261 §11.2)."""
+        if self._busy():
+            self._overloaded(tx)
+            return
+        self.counters["options"] += 1
+        response = make_response(request, 200, "OK")
+        response.set("allow", screen.ALLOW)
+        response.set("accept", screen.ACCEPT)
+        response.set("supported", screen.SUPPORTED)
+        response.set("server", PRODUCT)
+        tx.respond(response)
+
+    def _invite(self, tx: ServerTransaction, request: Request) -> None:
+        if self._busy() or len(self.index) >= self.index.limit:
+            self._overloaded(tx)
+            return
+        port = self._port(request)
+        user = None if port is None else called_user(request, self._find_user)
+        if port is None or user is None:
+            log.info("call for {to} refused: nobody has that address", to=str(request.to.uri))
+            self._refuse(tx, 404, "Not Found")
+            return
+        if port.full:
+            self._overloaded(tx)
+            return
+        self.counters["invite"] += 1
+        self.on_invite(port, tx, request, user)
+
+    def _port(self, request: Request) -> ImsUserAgent | None:
+        """The profile that answers: the one whose Contact was called, else whose identity, else any."""
+        port = self.profiles.by_token(request.uri.user or "")
+        if port is not None:
+            return port
+        for key in candidates(request):
+            port = self.profiles.by_identity(key)
+            if port is not None:
+                return port
+        return self.profiles.any()
+
+    # -- refusals --------------------------------------------------------------------------
+
+    def _refuse(self, tx: ServerTransaction, status: int, phrase: str) -> None:
+        self._refused(str(status))
+        tx.respond(make_response(tx.request, status, phrase))
+
+    def _overloaded(self, tx: ServerTransaction) -> None:
+        self._refused("503")
+        response = make_response(tx.request, 503, "Service Unavailable")
+        response.set("retry-after", str(self._retry_after + secrets.randbelow(self._retry_after + 1)))
+        tx.respond(response)
+
+    def _refused(self, status: str) -> None:
+        self.counters[f"refused {status}"] += 1

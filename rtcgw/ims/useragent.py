@@ -1,0 +1,332 @@
+"""The IMS user agent (510): how one profile's calls go out to the core, and what they say about themselves.
+
+One per profile. It provides `ISipPort` to the SIP half-calls: identity, routes, Contact,
+capabilities and credentials of a call are decided here, the call itself is not. It says of
+itself only what the gateway does: 100rel, and neither timer nor replaces nor precondition.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import OrderedDict
+from typing import Protocol
+
+from attrs import define, field
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from rtcgw import __version__
+from rtcgw.ims.called import ANONYMOUS
+from rtcgw.ims.challenge import challenges_of, is_stale
+from rtcgw.ims.line import Line
+from rtcgw.ims.registration import Registration
+from rtcgw.ims.screen import ACCEPT, ALLOW, SUPPORTED
+from rtcgw.model import defaults
+from rtcgw.model.identity import Identity, canonical_key
+from rtcgw.sip.client import ClientTransaction
+from rtcgw.sip.dialog import DialogId, new_call_id, new_tag
+from rtcgw.sip.digest import AuthRefused
+from rtcgw.sip.flow import PORT, Hop, host_port
+from rtcgw.sip.headers import CSeq, NameAddr
+from rtcgw.sip.message import Message, Request, Response
+from rtcgw.sip.transaction import TransactionLayer
+from rtcgw.sip.txuser import Failure, IClientUser
+from rtcgw.sip.uri import Uri
+from rtcgw.translator.sipport import IDialogOwner, ISipPort
+
+log = Logger()
+
+PRODUCT = f"rtcgw/{__version__}"
+MAX_TRIES = 2
+"""Times that one request is sent again with credentials: once, and once more for a stale nonce."""
+_REMEMBERED = 4096
+"""Challenged calls whose tries are counted, and next hops that are kept parsed."""
+
+
+class IDialogIndex(Protocol):
+    """The dialog index of the routing function."""
+
+    def __contains__(self, dialog: DialogId) -> bool:
+        """Whether a dialog is in it."""
+
+    def add_dialog(self, dialog: DialogId, owner: IDialogOwner) -> bool:
+        """Enter a dialog; False when the index is full."""
+
+    def drop_dialog(self, dialog: DialogId) -> bool:
+        """Take a dialog out; False when it was not there."""
+
+
+@define(eq=False)
+class Load:
+    """The calls that a profile carries: one per Call-ID, however many early dialogs it has."""
+
+    _uses: dict[str, int] = field(factory=dict, init=False)
+
+    def __len__(self) -> int:
+        return len(self._uses)
+
+    def take(self, call_id: str) -> None:
+        """A call is tried, or a dialog of it exists."""
+        self._uses[call_id] = self._uses.get(call_id, 0) + 1
+
+    def give(self, call_id: str) -> None:
+        """What was taken is over."""
+        left = self._uses.get(call_id, 0) - 1
+        if left > 0:
+            self._uses[call_id] = left
+        else:
+            self._uses.pop(call_id, None)
+
+
+@implementer(IClientUser)
+@define(eq=False)
+class _Counted:
+    """Counts a call as carried from its INVITE until the final response; its dialogs count after that."""
+
+    _load: Load
+    _user: IClientUser
+    _call_id: str
+
+    def got_response(self, tx: ClientTransaction, response: Response) -> None:
+        self._user.got_response(tx, response)
+        if response.status >= 200:
+            self._over()
+
+    def got_failure(self, tx: ClientTransaction, failure: Failure) -> None:
+        self._user.got_failure(tx, failure)
+        self._over()
+
+    def _over(self) -> None:
+        call_id, self._call_id = self._call_id, ""
+        if call_id:
+            self._load.give(call_id)
+
+
+@implementer(ISipPort)
+@define(eq=False)
+class ImsUserAgent:
+    """One profile's way to the core."""
+
+    line: Line
+    registration: Registration
+    _index: IDialogIndex
+    profile: str = field(init=False)
+    layer: TransactionLayer = field(init=False)
+    load: Load = field(factory=Load, init=False)
+    _tries: OrderedDict[str, int] = field(factory=OrderedDict, init=False)
+    _hops: dict[str, Hop | None] = field(factory=dict, init=False)
+    _peer_route: str = field(init=False)
+    _configured: frozenset[str] = field(init=False)
+    _granted: tuple[str, ...] | None = field(default=None, init=False)
+    _ours: dict[str, str] = field(factory=dict, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.profile = self.line.profile.name
+        self.layer = self.line.layer
+        peer = self.line.peer
+        where = host_port(peer.host, peer.port) if peer.port else peer.host
+        transport = f";transport={peer.transport.lower()}" if peer.transport else ""
+        self._configured = frozenset(canonical_key(impu) for impu in self.line.profile.impus)
+        self._peer_route = f"<sip:{where}{transport};lr>"
+
+    # -- who we are ------------------------------------------------------------------------
+
+    def contact(self) -> str:
+        """The Contact of calls."""
+        return self.line.contact
+
+    def identity(self, caller: Identity | None) -> str:
+        """The public identity that a caller's requests bear: its own if it is one of ours, else the default one."""
+        ours = self._identities()
+        if caller is not None and caller.key in ours:
+            return ours[caller.key]
+        return next(iter(ours.values()))
+
+    def answers_for(self, key: str) -> bool:
+        """Whether a canonical key is one of this profile's public identities, barred ones included."""
+        return key in self._identities() or key in self._configured
+
+    @property
+    def full(self) -> bool:
+        """Whether the profile carries all the calls that it may."""
+        return len(self.load) >= self.line.profile.max_calls
+
+    def _identities(self) -> dict[str, str]:
+        """The usable identities by canonical key, the default one first; computed once per registration."""
+        granted = self.registration.identities
+        if granted is not self._granted:
+            self._granted = granted
+            self._ours = {canonical_key(impu): impu for impu in granted or (str(self.line.public),)}
+        return self._ours
+
+    # -- new requests ----------------------------------------------------------------------
+
+    def invite(self, target: str, caller: Identity) -> Request:
+        """See `ISipPort`."""
+        request = self.new_request("INVITE", self.target(target), caller)
+        request.set("contact", self.line.contact)
+        request.set("allow", ALLOW)
+        request.set("supported", SUPPORTED)
+        request.set("accept", ACCEPT)
+        request.set("p-early-media", "supported")
+        return request
+
+    def target(self, text: str) -> Uri:
+        """What a user dialled as a URI: a SIP or tel URI as it is, a number as tel, a name at the home domain.
+
+        Raises `UriError`.
+        """
+        text = text.strip()
+        key = canonical_key(text)
+        head = text.partition(":")[0].lower()
+        if head in ("sip", "sips", "tel") and ":" in text:
+            return Uri.parse(text)
+        if key.startswith("tel:"):
+            return Uri.parse(key)
+        if "@" in text:
+            return Uri.parse(f"sip:{text}")
+        return Uri.parse(f"sip:{text}@{self.line.profile.domain}")
+
+    def new_request(self, method: str, target: Uri, caller: Identity | None) -> Request:
+        """A request outside a dialog, with the preloaded route and the caller's identity."""
+        request = Request(method, target)
+        identity = self.identity(caller)
+        for route in self._preloaded():
+            request.add("route", route)
+        request.set("max-forwards", str(defaults.MAX_FORWARDS))
+        request.set("from", self._from(caller, identity))
+        request.set("to", f"<{target}>")
+        request.set("call-id", new_call_id(self.line.address))
+        request.set("cseq", f"{1 + secrets.randbelow(2**16)} {method}")
+        if self.line.core:
+            request.set("p-asserted-identity", f"<{identity}>")
+            request.set("p-charging-vector", self.line.charging_vector())
+        else:
+            request.set("p-preferred-identity", f"<{identity}>")
+        if caller is not None and caller.uri == ANONYMOUS.uri:
+            request.set("privacy", "id")
+        request.set("user-agent", PRODUCT)
+        return request
+
+    def _from(self, caller: Identity | None, identity: str) -> str:
+        """A web user appears by display name only: the address is one that the network has registered."""
+        if caller is None:
+            return f"<{identity}>;tag={new_tag()}"
+        if caller.uri == ANONYMOUS.uri:
+            return f'"Anonymous" <{ANONYMOUS.uri}>;tag={new_tag()}'
+        display = " ".join((caller.display or "").split()) or None  # a line break here would be another header
+        return str(NameAddr(Uri.parse(identity), display, {"tag": new_tag()}))
+
+    def _preloaded(self) -> tuple[str, ...]:
+        """The Service-Route, in mode A behind the P-CSCF if that is not its first entry. TS 24.229 §5.1.2A.1.1."""
+        routes = self.registration.routes
+        if self.line.core or not routes:
+            return routes
+        first, peer = self._hop(routes[0]), self.line.peer
+        same = first is not None and (first.host, first.port or PORT) == (peer.host, peer.port or PORT)
+        return routes if same else (self._peer_route, *routes)
+
+    # -- requests and responses inside dialogs ----------------------------------------------
+
+    def decorate(self, message: Message) -> None:
+        """See `ISipPort`."""
+        message.set("contact", self.line.contact)
+        message.set("allow", ALLOW)
+        message.set("supported", SUPPORTED)
+        if isinstance(message, Response):
+            message.set("server", PRODUCT)
+
+    def send(self, request: Request, user: IClientUser) -> ClientTransaction:
+        """See `ISipPort`."""
+        if request.method == "INVITE" and not request.to.tag:
+            call_id = request.call_id
+            self.load.take(call_id)
+            user = _Counted(self.load, user, call_id)
+        return self.layer.request(request, self.next_hop(request), user)
+
+    def ack(self, request: Request) -> None:
+        """See `ISipPort`."""
+        self.layer.send_ack(request, self.next_hop(request))
+
+    def cancel(self, tx: ClientTransaction, headers: tuple[tuple[str, str], ...] = ()) -> None:
+        """See `ISipPort`."""
+        self.layer.cancel(tx, headers)
+
+    def next_hop(self, request: Request) -> Hop:
+        """First Route; in a dialog without one the remote target; else the core's door. RFC 3261 §8.1.2, §12.2.1.1."""
+        routes = request.headers.get("route")
+        if routes:
+            hop = self._hop(routes[0])
+            if hop is not None:
+                return hop
+        return Hop.to_uri(request.uri) if request.to.tag else self.line.peer
+
+    def _hop(self, route: str) -> Hop | None:
+        """The hop of a Route, None for a strict router's; remembered, for a core has few and every request asks."""
+        try:
+            return self._hops[route]
+        except KeyError:
+            if len(self._hops) >= _REMEMBERED:
+                self._hops.clear()
+            uri = NameAddr.parse(route).uri
+            hop = self._hops[route] = Hop.to_uri(uri) if uri.loose else None
+            return hop
+
+    def authorize(self, request: Request, response: Response) -> Request | None:
+        """See `ISipPort`."""
+        call_id = request.call_id
+        tries = self._tries.pop(call_id, 0) + 1
+        if tries > MAX_TRIES:
+            return None
+        self._tries[call_id] = tries
+        if len(self._tries) > _REMEMBERED:
+            self._tries.popitem(last=False)
+        header = "authorization" if response.status == 401 else "proxy-authorization"
+        challenges = challenges_of(response)
+        if request.get(header) is not None and not any(is_stale(challenge) for challenge in challenges):
+            return None
+        try:
+            credentials = self.line.credentials.answer(challenges, request.method, str(request.uri), request.body)
+        except AuthRefused as error:
+            log.warn(
+                "profile {profile}: {method} not authorized: {error}",
+                profile=self.profile,
+                method=request.method,
+                error=error,
+            )
+            return None
+        again = again_with(request)
+        again.set(header, credentials)
+        return again
+
+    # -- the dialog index, the registration ---------------------------------------------------
+
+    def add_dialog(self, dialog: DialogId, owner: IDialogOwner) -> bool:
+        """See `ISipPort`. A dialog is entered again with each of its 1xx; it counts once."""
+        known = dialog in self._index
+        if not self._index.add_dialog(dialog, owner):
+            return False
+        if not known:
+            self.load.take(dialog.call_id)
+        return True
+
+    def drop_dialog(self, dialog: DialogId) -> None:
+        """See `ISipPort`."""
+        if self._index.drop_dialog(dialog):
+            self.load.give(dialog.call_id)
+
+    def trouble(self, response: Response | None) -> None:
+        """See `ISipPort`."""
+        self.registration.suspect()
+
+
+def again_with(request: Request) -> Request:
+    """The request once more: the next CSeq, no Via, all else alike. RFC 3261 §22.2, §8.1.3.5."""
+    again = Request(request.method, request.uri)
+    for name, values in request.headers.items():
+        if name not in ("via", "content-length"):
+            for value in values:
+                again.add(name, value)
+    again.set("cseq", str(CSeq(request.cseq.number + 1, request.method)))
+    again.body = request.body
+    return again

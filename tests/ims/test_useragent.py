@@ -1,0 +1,220 @@
+"""What a call to the core looks like, and where it goes."""
+
+from __future__ import annotations
+
+from attrs import define, field
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+
+from rtcgw.ims.called import ANONYMOUS
+from rtcgw.model.defaults import UDP_LIMIT
+from rtcgw.model.identity import Attach, Identity, Profile
+from rtcgw.sip.dialog import DialogId
+from rtcgw.sip.flow import Hop
+from rtcgw.sip.message import Request, Response
+from rtcgw.sip.transaction import ClientTransaction, Failure, IClientUser, ServerTransaction
+from rtcgw.sip.uri import UriError
+from rtcgw.translator.sipport import IDialogOwner
+from tests.ims.rig import GW1, Rig
+
+ALICE = Identity("alice", "Alice Liddell")
+SDP = b"v=0\r\n" + b"a" * 440 + b"\r\n"
+
+
+@implementer(IClientUser)
+@define(eq=False)
+class Caller:
+    statuses: list[int] = field(factory=list)
+    failures: list[Failure] = field(factory=list)
+    last: Response | None = None
+
+    def got_response(self, tx: ClientTransaction, response: Response) -> None:
+        self.statuses.append(response.status)
+        self.last = response
+
+    def got_failure(self, tx: ClientTransaction, failure: Failure) -> None:
+        self.failures.append(failure)
+
+
+@implementer(IDialogOwner)
+class Owner:
+    def got_request(self, tx: ServerTransaction, request: Request) -> None:
+        raise AssertionError("no request was due")
+
+    def got_ack(self, request: Request) -> None:
+        raise AssertionError("no ACK was due")
+
+
+class InviteTests(SynchronousTestCase):
+    def test_mode_a(self) -> None:
+        """Behind a P-CSCF: the caller is preferred, not asserted; the route is the P-CSCF's and the Service-Route."""
+        rig = Rig().start()
+        invite = rig.agent().invite("sip:bob@ims.test", ALICE)
+        self.assertEqual(str(invite.uri), "sip:bob@ims.test")
+        self.assertEqual(str(invite.from_.uri), "sip:gw1@ims.test")
+        self.assertEqual(invite.from_.display, "Alice Liddell")
+        self.assertEqual(invite.get("p-preferred-identity"), "<sip:gw1@ims.test>")
+        self.assertIsNone(invite.get("p-asserted-identity"))
+        self.assertEqual(invite.headers["route"], ["<sip:127.0.0.1:5060;lr>", "<sip:orig@127.0.0.1:5061;lr>"])
+        self.assertEqual(rig.agent().next_hop(invite), Hop("127.0.0.1", 5060))
+        self.assertEqual(invite.get("contact"), f"<sip:{rig.agent().line.token}@127.0.0.1:5070>")
+        self.assertEqual(invite.values("supported"), ["100rel"])
+        self.assertEqual(invite.get("p-early-media"), "supported")
+        self.assertEqual(invite.get("max-forwards"), "70")
+
+    def test_mode_b(self) -> None:
+        """At the S-CSCF: the caller is asserted, the charging id is ours, the Service-Route leads there directly."""
+        rig = Rig(
+            (Profile("gw1", "gw1@ims.test", GW1.impus, "ims.test", attach=Attach.B, secret="gw1-secret"),)
+        ).start()
+        invite = rig.agent().invite("sip:bob@ims.test", ALICE)
+        self.assertEqual(invite.get("p-asserted-identity"), "<sip:gw1@ims.test>")
+        self.assertIsNone(invite.get("p-preferred-identity"))
+        self.assertIn("icid-value=", invite.get("p-charging-vector") or "")
+        self.assertEqual(rig.agent().next_hop(invite), Hop("127.0.0.1", 5061))
+
+    def test_size(self) -> None:
+        """With an ordinary description the INVITE goes in one datagram, in both modes."""
+        for attach in Attach:
+            rig = Rig(
+                (Profile("gw1", "gw1@ims.test", GW1.impus, "ims.test", attach=attach, secret="gw1-secret"),)
+            ).start()
+            invite = rig.agent().invite("sip:+15550002@ims.test;user=phone", ALICE)
+            invite.set("content-type", "application/sdp")
+            invite.body = SDP
+            rig.agent().send(invite, Caller())
+            rig.advance()
+            sent = next(packet for packet in rig.network.packets if packet.start.startswith("INVITE"))
+            self.assertLess(len(sent.data), UDP_LIMIT)
+            self.assertEqual(rig.core.calls[0].invite.body, SDP)
+
+    def test_own_identity(self) -> None:
+        """A user who has a number of the profile's calls under it, however it is spelled."""
+        rig = Rig().start()
+        invite = rig.agent().invite("sip:bob@ims.test", Identity("sip:+1-555-0011@ims.test;user=phone"))
+        self.assertEqual(str(invite.from_.uri), "tel:+15550011")
+        self.assertEqual(invite.get("p-preferred-identity"), "<tel:+15550011>")
+
+    def test_barred_identity_is_not_claimed(self) -> None:
+        """An identity that the network has barred is not used, even if the user was given it."""
+        rig = Rig()
+        rig.core.barred.add("tel:+15550011")
+        rig.start()
+        invite = rig.agent().invite("sip:bob@ims.test", Identity("tel:+15550011"))
+        self.assertEqual(invite.get("p-preferred-identity"), "<sip:gw1@ims.test>")
+
+    def test_anonymous(self) -> None:
+        """A caller who hides is hidden in From and asks the network for privacy."""
+        invite = Rig().start().agent().invite("sip:bob@ims.test", ANONYMOUS)
+        self.assertEqual(str(invite.from_.uri), "sip:anonymous@anonymous.invalid")
+        self.assertEqual(invite.get("privacy"), "id")
+        self.assertEqual(invite.get("p-preferred-identity"), "<sip:gw1@ims.test>")
+
+    def test_a_display_name_is_no_header(self) -> None:
+        """A line break or a quote in a user's name stays a name."""
+        invite = Rig().start().agent().invite("sip:bob@ims.test", Identity("eve", 'E\r\nRoute: <sip:evil>\r\n "Eve"'))
+        self.assertEqual(invite.from_.display, 'E Route: <sip:evil> "Eve"')
+        self.assertNotIn(b"\r\nRoute: <sip:evil>", invite.to_bytes())
+
+    def test_what_was_dialled(self) -> None:
+        """A name is at home, a number is a number, a URI is itself; nonsense is an error."""
+        agent = Rig().agent()
+        for text, uri in (
+            ("bob", "sip:bob@ims.test"),
+            ("bob@other.test", "sip:bob@other.test"),
+            ("+1 (555) 00-02", "tel:+15550002"),
+            ("tel:+1-555-0002", "tel:+1-555-0002"),
+            ("1234", "sip:1234@ims.test"),
+            (" sips:bob@ims.test ", "sips:bob@ims.test"),
+        ):
+            self.assertEqual(str(agent.target(text)), uri)
+        for text in ("", "sip:", "sip:b ob@x", "bob\r\nVia: x", "a b", "<sip:bob@x>", "tel:"):
+            self.assertRaises(UriError, agent.target, text)
+
+
+class AuthorizeTests(SynchronousTestCase):
+    def challenged(self, status: int, stale: bool = False) -> tuple[Rig, Request, Response]:
+        rig = Rig().start()
+        invite = rig.agent().invite("sip:bob@ims.test", ALICE)
+        caller = Caller()
+        rig.agent().send(invite, caller)
+        rig.advance()
+        rig.core.calls[-1].challenge(status, stale)
+        rig.advance()
+        assert caller.last is not None
+        return rig, invite, caller.last
+
+    def test_challenge_is_met_once(self) -> None:
+        """407 and 401 are answered in their own header with the next CSeq; a second one is given up."""
+        for status, header in ((407, "proxy-authorization"), (401, "authorization")):
+            rig, invite, refusal = self.challenged(status)
+            again = rig.agent().authorize(invite, refusal)
+            assert again is not None
+            self.assertIn('username="gw1@ims.test"', again.get(header) or "")
+            self.assertEqual(again.cseq.number, invite.cseq.number + 1)
+            self.assertEqual((again.call_id, again.from_.tag), (invite.call_id, invite.from_.tag))
+            self.assertNotIn("via", again.headers)
+            self.assertEqual(again.headers["route"], invite.headers["route"])
+            self.assertIsNone(rig.agent().authorize(again, refusal))
+
+    def test_stale_for_ever(self) -> None:
+        """A proxy that finds every nonce too old is not obeyed without end."""
+        rig, request, refusal = self.challenged(407, stale=True)
+        for _ in range(2):
+            again = rig.agent().authorize(request, refusal)
+            assert again is not None
+            request = again
+        self.assertIsNone(rig.agent().authorize(request, refusal))
+
+    def test_unmeetable(self) -> None:
+        """A challenge that we have no answer to is a refusal."""
+        rig, invite, refusal = self.challenged(407)
+        refusal.set("proxy-authenticate", "Basic realm=x")
+        self.assertIsNone(rig.agent().authorize(invite, refusal))
+
+
+class LoadTests(SynchronousTestCase):
+    def test_a_call_counts_from_invite_to_the_end_of_its_dialogs(self) -> None:
+        """However many forks a call has, it is one call; it stops counting when nothing of it is left."""
+        rig = Rig().start()
+        agent = rig.agent()
+        invite = agent.invite("sip:bob@ims.test", ALICE)
+        agent.send(invite, Caller())
+        self.assertEqual(len(agent.load), 1)
+        one, two = (DialogId(invite.call_id, invite.from_.tag or "", tag) for tag in ("a", "b"))
+        owner = Owner()
+        self.assertTrue(agent.add_dialog(one, owner))
+        self.assertTrue(agent.add_dialog(one, owner))
+        agent.add_dialog(two, owner)
+        rig.advance()
+        rig.core.calls[-1].answer()
+        rig.advance()
+        self.assertEqual(len(agent.load), 1)
+        agent.drop_dialog(two)
+        agent.drop_dialog(two)
+        self.assertEqual(len(agent.load), 1)
+        agent.drop_dialog(one)
+        self.assertEqual(len(agent.load), 0)
+
+    def test_a_refused_call_stops_counting(self) -> None:
+        """Refusals and silence free the place."""
+        rig = Rig().start()
+        agent = rig.agent()
+        agent.send(agent.invite("sip:bob@ims.test", ALICE), Caller())
+        rig.advance()
+        rig.core.calls[-1].reject(486, "Busy Here")
+        rig.advance()
+        self.assertEqual(len(agent.load), 0)
+        rig.core.silent = True
+        caller = Caller()
+        agent.send(agent.invite("sip:bob@ims.test", ALICE), caller)
+        rig.advance(33)
+        self.assertEqual((len(agent.load), caller.failures), (0, [Failure.TIMEOUT]))
+
+    def test_full(self) -> None:
+        """A profile says when it carries all that it may."""
+        rig = Rig((Profile("gw1", "gw1@ims.test", GW1.impus, "ims.test", secret="gw1-secret", max_calls=1),)).start()
+        agent = rig.agent()
+        self.assertFalse(agent.full)
+        agent.send(agent.invite("sip:bob@ims.test", ALICE), Caller())
+        self.assertTrue(agent.full)

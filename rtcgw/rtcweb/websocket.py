@@ -86,15 +86,19 @@ def origin_allowed(origin: str | None, host: str, allowed: tuple[str, ...], loop
     if not origin:
         return loopback
     if not allowed:
-        try:
-            parts = urlsplit(origin)
-            port = parts.port
-        except ValueError:
-            return False
-        default = {"http": 80, "https": 443}.get(parts.scheme)
-        same = {parts.netloc} if port != default else {parts.hostname or "", f"{parts.hostname}:{default}"}
-        return default is not None and bool(parts.hostname) and host.lower() in {name.lower() for name in same}
+        return _same_place(origin, host)
     return origin.lower() in {entry.lower().rstrip("/") for entry in allowed}
+
+
+def _same_place(origin: str, host: str) -> bool:
+    """Whether an origin names the host and port of a Host header, the default port of its scheme understood."""
+    try:
+        page, server = urlsplit(origin), urlsplit(f"//{host}")
+        default = {"http": 80, "https": 443}[page.scheme]
+        same = (page.hostname, page.port or default) == (server.hostname, server.port or default)
+    except (ValueError, KeyError):
+        return False
+    return same and bool(page.hostname) and page.username is None
 
 
 def is_loopback(address: str) -> bool:

@@ -112,6 +112,8 @@ class Browser:
         self.status = 0
         """HTTP status of the handshake."""
         self.close_code: int | None = None
+        self.polite = True
+        """Answers the gateway's half of the closing handshake, as browsers do."""
         self.gone = False
         self.pings = 0
         """WebSocket pings seen."""
@@ -148,6 +150,9 @@ class Browser:
             self.status = int(head.split()[1])
         while self.status == 101 and self._frame():
             pass
+        if self.close_code is not None and self.polite and not self.transport.disconnecting and not self.gone:
+            self.polite = False
+            self.connection.dataReceived(frame(self.close_code.to_bytes(2, "big"), 0x88))
         if self.transport.disconnecting and not self.gone:
             self._lose(ConnectionDone())
 
@@ -186,6 +191,7 @@ class Browser:
 
     def close(self) -> None:
         """The page closes its WebSocket properly."""
+        self.polite = False
         self.feed(frame(b"\x03\xe8", 0x88))
 
     def pong(self) -> None:

@@ -49,6 +49,7 @@ Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64)]
 Word: TypeAlias = Annotated[str, Meta(max_length=64)]
 Session: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64)]
 Sdp: TypeAlias = Annotated[str, Meta(min_length=1, max_length=SDP_LIMIT)]
+Text: TypeAlias = Annotated[str, Meta(min_length=1)]
 Address: TypeAlias = Annotated[str, Meta(min_length=1, max_length=256, pattern=r'^[^\x00-\x1f\x7f<>"]+' + _END)]
 Line: TypeAlias = Annotated[str, Meta(max_length=1024, pattern=r"^[^\x00-\x1f\x7f]*" + _END)]
 PairValue: TypeAlias = Annotated[str, Meta(max_length=256)] | int | float | bool | None
@@ -265,7 +266,7 @@ class Ok(News, frozen=True, tag="OK"):
     ] = field(name="for")
     id: ForId = None
     session: Annotated[Session | None, Meta(description="The call, where it is about one.")] = None
-    sdp: Annotated[Sdp | None, Meta(description="With OFFER: the description to apply.")] = None
+    sdp: Annotated[Text | None, Meta(description="With OFFER: the description to apply.")] = None
     sdp_type: Annotated[Kind | None, Meta(description="What the description is.")] = None
 
 
@@ -281,7 +282,7 @@ class Alerting(News, frozen=True, tag="RINGING"):
     """The other side rings."""
 
     session: OfSession
-    sdp: Annotated[Sdp | None, Meta(description="An early description, to hear what the network plays.")] = None
+    sdp: Annotated[Text | None, Meta(description="An early description, to hear what the network plays.")] = None
     sdp_type: Annotated[Kind | None, Meta(description="What the description is.")] = None
 
 
@@ -289,7 +290,7 @@ class Early(News, frozen=True, tag="PROGRESS"):
     """An early description. Only for clients with the capability `progress`; others get it with RINGING."""
 
     session: OfSession
-    sdp: Annotated[Sdp, Meta(description="The early description.")]
+    sdp: Annotated[Text, Meta(description="The early description.")]
     sdp_type: Annotated[Kind, Meta(description="What the description is.")]
 
 
@@ -299,7 +300,7 @@ class Incoming(News, frozen=True, tag="OFFER"):
     session: OfSession
     from_: Annotated[Party, Meta(description="Who calls.")] = field(name="from")
     to: Annotated[str, Meta(description="Whom the caller asked for.")]
-    sdp: Annotated[Sdp, Meta(description="The offer.")]
+    sdp: Annotated[Text, Meta(description="The offer.")]
     sdp_type: Annotated[Literal["offer"], Meta(description="Always `offer`.")]
 
 

@@ -155,6 +155,7 @@ class Message(sip.Message):
         lines = self.headers.get("via", [""])
         rest = split_list(lines[0])[1:] if "," in lines[0] else []
         self.set("via", str(via), *rest, *lines[1:])
+        self._typed["via"] = via
 
     @property
     def vias(self) -> list[Via]:

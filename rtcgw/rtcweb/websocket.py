@@ -110,18 +110,16 @@ def is_loopback(address: str) -> bool:
 
 
 class _Quiet:
-    """Autobahn's log, without its debug lines: it builds their text whether anybody reads it or not.
+    """Autobahn's log, silent: it builds the text of debug lines whether anybody reads them or not.
 
-    What it warns of is the doing of clients, which the connection itself reports in one line.
+    What it would warn of is the doing of clients, which the connection reports itself in one line; faults of ours are
+    caught before they reach it.
     """
 
     def debug(self, *args: object, **kwargs: object) -> None:
         pass
 
-    trace = info = warn = debug
-
-    def error(self, text: str, **kwargs: object) -> None:
-        log.error("websocket: {text}", text=text.format(**kwargs))
+    trace = info = warn = error = debug
 
 
 @implementer(ILink, IPushProducer)
@@ -194,6 +192,15 @@ class BrowserConnection(_Protocol):  # type: ignore[misc]
 
     def onConnect(self, request: ConnectionRequest) -> str:
         """The handshake: may this page talk to us, and in which dialect? Raises `ConnectionDeny`."""
+        try:
+            return self._admit(request)
+        except ConnectionDeny:
+            raise
+        except Exception:  # Autobahn would put it into the answer
+            log.failure("connection #{number} from {address}: internal error in the handshake", **self._who())
+            raise _Deny(500, "Internal error") from None
+
+    def _admit(self, request: ConnectionRequest) -> str:
         origins, headers = self.factory.web.origins, request.headers
         if not origin_allowed(headers.get("origin"), headers.get("host", ""), origins, is_loopback(self.address)):
             self._deny("origin", 403, "Origin not allowed")
@@ -212,14 +219,18 @@ class BrowserConnection(_Protocol):  # type: ignore[misc]
         """The handshake is done: from here on a `Client` stands behind the connection.
 
         What only the handshake needed is let go, and what Autobahn keeps per connection without need is shared:
-        together three quarters of an idle connection's memory.
+        together more than half of an idle connection's memory.
         """
+        try:
+            self.client = Client(self.factory.desk, self)
+        except Exception:  # Autobahn would leave the connection open, with nobody behind it
+            log.failure("connection #{number} from {address}: internal error on opening", **self._who())
+            self._fail_connection(1011, "internal error")
         self.http_request_data = self.http_response_data = b""
         self.http_headers = {}
         self._transport_details = None
         self.trafficStats = self.factory.traffic
         self.send_queue = ()
-        self.client = Client(self.factory.desk, self)
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         """The transport is gone, however it came to that."""

@@ -11,6 +11,7 @@ from rtcgw.config import Config, Login
 from rtcgw.model.events import Description, Kind, Setup
 from rtcgw.model.identity import SessionId, User
 from rtcgw.model.reason import Reason
+from rtcgw.rtcweb.dialects import native
 from rtcgw.rtcweb.identifying import ADDRESSES_LIMIT, CONNECTIONS_LIMIT, FAILURES, FORGIVEN, Throttle
 from rtcgw.translator.factory import Unreachable
 from tests.peers.browser import SDP, Browser, BrowserSide, sandbox_config
@@ -149,8 +150,18 @@ class LoginTests(LoginCase):
         page = self.side.connect()
         token = self.token()
         page.login(token=token)
-        for thing in (self.side.desk, self.side.desk.authenticator, self.side.users.sessions, self.side.config):
-            for secret in (SECRET, token, "'alice': 'alice'"):
+        login = native.Login(id=1, user="alice", password="hush", token=None)
+        server = native.IceServer(urls=("turn:t",), username="u", credential="hush")
+        self.assertNotIn(token, repr(native.Login(id=1, token=token)))
+        for thing in (
+            login,
+            server,
+            self.side.desk,
+            self.side.desk.authenticator,
+            self.side.users.sessions,
+            self.side.config,
+        ):
+            for secret in (SECRET, token, "hush", "'alice': 'alice'"):
                 self.assertNotIn(secret, repr(thing))
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any, ClassVar
 
+from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.server import Site
 
 from rtcgw.model.events import Candidates
+from rtcgw.rtcweb import websocket
 from rtcgw.rtcweb.websocket import (
     CLOSING,
     HANDSHAKE_LIMIT,
@@ -327,6 +329,22 @@ class LifeTests(SocketCase):
         page.nothing()
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError, TypeError)), 2)
 
+    def test_fault_in_the_handshake(self) -> None:
+        """A mistake of ours before the connection is open ends it, says nothing of itself, and is logged once."""
+
+        def broken(*args: object) -> None:
+            raise ZeroDivisionError("inner secrets")
+
+        for place, name, status, code in (
+            (websocket, "Client", 101, 1011),
+            (websocket, "origin_allowed", 500, None),
+        ):
+            patch = self.patch(place, name, broken)
+            page = self.side.connect()
+            self.assertEqual((page.status, page.close_code, page.gone), (status, code, True))
+            self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+            patch.restore()
+
     def test_fault_after_the_answer(self) -> None:
         """A request that was answered before the mistake is not answered twice."""
         page = self.side.browser("alice")
@@ -370,3 +388,36 @@ class LifeTests(SocketCase):
         page.login("alice")
         page.feed(frame(json.dumps({"type": "PING", "id": 9}).encode()))
         page.expect("OK", for_="PING", id=9)
+
+
+class UpstreamTests(SynchronousTestCase):
+    """What Autobahn does that we do otherwise; when one of these fails, our own way may go."""
+
+    def autobahn(self) -> Browser:
+        """A page on a plain Autobahn connection."""
+        factory: Any = WebSocketServerFactory(reactor=Clock(), protocols=["rtcgw.1"])
+        factory.openHandshakeTimeout = 0
+        hooks = {"onConnect": lambda self, request: "rtcgw.1", "unregisterProducer": lambda self: None}
+        factory.protocol = type("Plain", (WebSocketServerProtocol,), hooks)
+        page = Browser(factory)
+        page.handshake()
+        self.assertEqual(page.status, 101)
+        return page
+
+    def test_options(self) -> None:
+        """It copies its options into every connection."""
+        self.assertIn("perMessageCompressionAccept", vars(self.autobahn().connection))
+
+    def test_silent_drop(self) -> None:
+        """It drops a connection that breaks the protocol without a close code."""
+        page = self.autobahn()
+        page.feed(frame(b"naked", mask=None))
+        self.assertEqual((page.close_code, page.gone), (None, True))
+
+    def test_endless_header(self) -> None:
+        """It collects a handshake's header without a bound."""
+        page = self.autobahn()
+        fresh = Browser(page.connection.factory)
+        fresh.connection.makeConnection(fresh.transport)
+        fresh.feed(b"GET / HTTP/1.1\r\nX: " + b"x" * 100000)
+        self.assertEqual((fresh.status, fresh.gone), (0, False))

@@ -90,6 +90,10 @@ class _Asset(Resource):
         # Always asked again, answered in one packet when unchanged: after an upgrade of the gateway
         # no browser runs yesterday's module beside today's. Names with a hash need a build step.
         request.setHeader("Cache-Control", "no-cache")
+        if self._content_type == MIME_TYPES[".js"]:
+            # Pages of other origins may import the protocol module; there is nothing secret in a module.
+            # Whether they may also connect is decided at the WebSocket's handshake.
+            request.setHeader("Access-Control-Allow-Origin", "*")
         if request.setETag(self._etag) is http.CACHED:
             return b""
         request.setHeader("Content-Type", self._content_type)

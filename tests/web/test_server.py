@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
@@ -11,6 +12,7 @@ from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.server import Site
 
+from rtcgw.model.reason import Reason
 from rtcgw.web.server import PageSettings, make_site, softphone_files
 
 
@@ -73,6 +75,17 @@ class PageTests(WebCase):
         self.assertEqual(types["rtcgw.js"], "text/javascript; charset=utf-8")
         self.assertEqual(types["style.css"], "text/css; charset=utf-8")
         self.assertEqual(types["icon.svg"], "image/svg+xml")
+
+    def test_modules_for_other_pages(self) -> None:
+        """A page of another origin may import the modules, and read nothing else."""
+        self.assertEqual(self.ask("/rtcgw.js").headers["access-control-allow-origin"], "*")
+        self.assertNotIn("access-control-allow-origin", self.ask("/config.json").headers)
+
+    def test_a_sentence_for_every_reason(self) -> None:
+        """However a call ends, the page has a sentence for it."""
+        errors = softphone_files()["errors.js"].decode()
+        words = set(re.findall(r"^  '?([a-z-]+)'?:", errors, re.MULTILINE))
+        self.assertEqual({reason.word for reason in Reason} - words, set())
 
     def test_every_reference_is_served(self) -> None:
         """All that the page and its modules load is there, and comes from here."""

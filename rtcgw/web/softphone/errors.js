@@ -52,6 +52,11 @@ const SENTENCES = Object.freeze({
   server: 'The phone network had an error. Try again later.',
   overloaded: 'The service is busy. Try again in a moment.',
   unreachable: 'The phone network could not be reached. Try again later.',
+  protocol: 'The other side and the gateway did not understand each other.',
+  loop: 'The call went in a circle.',
+  redirected: 'The other side has moved.',
+  conflict: 'Both sides changed the call at once. Call again.',
+  'bad-extension': 'The other side wants something that the gateway does not know.',
   shutdown: 'The gateway is shutting down.',
   internal: 'The gateway had an error.',
 });

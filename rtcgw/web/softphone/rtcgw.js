@@ -66,6 +66,7 @@ export class Rtcgw extends EventTarget {
   #pending = new Map();
   /** @type {Map<string, Call>} by session */ #calls = new Map();
   /** @type {Set<Call>} calls without a session yet */ #unborn = new Set();
+  /** @type {Set<string>} sessions that ended here while the gateway could not be told */ #abandoned = new Set();
   #lastId = 0;
   #pingTimer = 0;
   /** @type {Welcome | null} */ #welcome = null;
@@ -144,12 +145,22 @@ export class Rtcgw extends EventTarget {
     if (welcome.ping > 0) {
       this.#pingTimer = globalThis.setInterval(() => this.#ping(), welcome.ping * 1000);
     }
+    this.#takeUp(welcome.calls);
+    return welcome;
+  }
+
+  /** Go on with the calls that wait for us, and end those that were hung up meanwhile. @param {string[]} waiting sessions */
+  #takeUp(waiting) {
     for (const call of this.calls) {
       if (call.state !== State.RELOADING) continue;
-      if (welcome.calls.includes(call.session)) call.restart();
+      if (waiting.includes(call.session)) call.restart();
       else call.connectionLost(0);
     }
-    return welcome;
+    for (const session of waiting) {
+      // A refusal means that it has ended by itself.
+      if (this.#abandoned.has(session)) this.request({ type: 'HANGUP', session }).catch(() => undefined);
+    }
+    this.#abandoned.clear();
   }
 
   /**
@@ -217,6 +228,7 @@ export class Rtcgw extends EventTarget {
       forget: (call) => {
         this.#unborn.delete(call);
         if (call.session && this.#calls.get(call.session) === call) this.#calls.delete(call.session);
+        if (call.session && !this.open) this.#abandoned.add(call.session);
       },
     };
   }

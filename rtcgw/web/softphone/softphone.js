@@ -66,6 +66,7 @@ class Softphone {
     url.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:';
     const gateway = new Rtcgw(url, { audio: this.#view.audio });
     gateway.addEventListener('incoming', (event) => this.#incoming(event.detail.call));
+    gateway.addEventListener('error', ({ detail }) => this.#view.notice(sentence(detail.code, detail.text)));
     gateway.addEventListener('closed', (event) => this.#closed(event.detail));
     try {
       await gateway.connect();

@@ -237,7 +237,8 @@ class Softphone {
       this.#tones.key(key);
       this.#view.showSent(key);
     } else if (this.#call?.state === State.IN_CALL) {
-      this.#say('The other side takes no tones.');
+      const connected = this.#call.peer?.connectionState === 'connected';
+      this.#say(connected ? 'The other side takes no tones.' : 'The sound is not connected yet.');
     }
   }
 

@@ -1,0 +1,181 @@
+"""Our own descriptions: one builder for browsers, one for the core.
+
+Each writes everything from nothing, so that towards the core only what stands here can ever
+appear: no ICE, DTLS, BUNDLE, mid, msid, ssrc, extmap, rtcp-mux, rtcp-fb. Rewriting the other
+side's text by a list of things to delete was refused: browsers invent new ones every year.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+
+from attrs import define, field, frozen
+
+from rtcgw.media.sdp import Codec, Direction, Media, Session, net
+from rtcgw.model.defaults import PTIME, SDP_SESSION_NAME
+
+WEB_PROFILE = "UDP/TLS/RTP/SAVPF"
+CORE_PROFILE = "RTP/AVP"
+
+
+@define
+class Origin:
+    """The `o=` line of one side: fixed number, and a version that grows only when the rest changes (RFC 3264 §8)."""
+
+    address: str
+    number: int = field(factory=lambda: secrets.randbits(31))
+    version: int = 0
+    text: str = ""
+    """The last description written, '' before the first."""
+    _body: str = field(default="", init=False)
+
+    def stamp(self, body: str) -> str:
+        """The whole description with this body (from `s=` on); the very same text if the body is the same."""
+        if body != self._body:
+            self._body = body
+            self.version += 1
+            self.text = f"v=0\r\no=- {self.number} {self.version} {net(self.address)}\r\n{body}"
+        return self.text
+
+
+@frozen
+class Slot:
+    """A media line's place, which it keeps for the session's life (RFC 3264 §8)."""
+
+    kind: str
+    proto: str
+    formats: str
+    mid: str | None = None
+
+    @classmethod
+    def of(cls, media: Media) -> Slot:
+        """The place of a line the peer wrote."""
+        return cls(media.kind, media.proto, " ".join(media.formats) or "0", media.get("mid"))
+
+    def refused(self) -> Media:
+        """The line with port 0: the answer to what is not supported (RFC 3264 §6)."""
+        attributes = {} if self.mid is None else {"mid": [self.mid]}
+        return Media(self.kind, 0, self.proto, self.formats.split(), None, None, Direction.INACTIVE, attributes)
+
+
+@frozen
+class CoreLine:
+    """What the core is told of the one audio stream."""
+
+    host: str
+    port: int
+    rtcp: int
+    codecs: Sequence[Codec]
+    direction: Direction = Direction.SENDRECV
+    proto: str = CORE_PROFILE
+    ptime: int = PTIME
+
+
+def core_body(line: CoreLine, slots: Sequence[Slot], index: int) -> str:
+    """A description for a phone or the core, from `s=` on. Small: an INVITE with it should fit 1300 bytes.
+
+    `slots` are all media lines in their places, `index` is the one that carries `line`.
+    """
+    lines = [f"s={SDP_SESSION_NAME}", f"c={net(line.host)}", "t=0 0"]
+    for place, slot in enumerate(slots):
+        if place != index or line.port == 0:
+            lines.append(f"m={slot.kind} 0 {slot.proto} {slot.formats}")
+            continue
+        lines.append(f"m=audio {line.port} {line.proto} {' '.join(str(codec.pt) for codec in line.codecs)}")
+        lines.append(f"b=AS:{bandwidth(line.host)}")
+        _codec_lines(lines, line.codecs)
+        lines.append(f"a=ptime:{line.ptime}")
+        lines.append(f"a={line.direction.value}")
+        if line.rtcp != line.port + 1:
+            lines.append(f"a=rtcp:{line.rtcp}")
+    lines.append("")
+    return "\r\n".join(lines)
+
+
+def bandwidth(host: str) -> int:
+    """`b=AS` in kbit/s: 64 kbit/s in 20 ms packets with RTP, UDP and IP headers (TS 26.114 §6.2.5)."""
+    return 88 if ":" in host else 80
+
+
+@frozen
+class WebLine:
+    """What a browser is told of the one audio stream and of its transport."""
+
+    hosts: Sequence[str]
+    """One host candidate each; the first one is also the default (`c=`)."""
+    port: int
+    codecs: Sequence[Codec]
+    direction: Direction
+    ufrag: str
+    password: str = field(repr=False)
+    fingerprint: str
+    setup: str
+    """`actpass`, `passive` or `active` (RFC 8842 §5)."""
+    mid: str | None = "0"
+    bundled: bool = True
+    ptime: int = PTIME
+
+
+def web_body(line: WebLine, slots: Sequence[Slot], index: int) -> str:
+    """A description for a browser, from `s=` on: ICE-lite, one host candidate per address, DTLS-SRTP, rtcp-mux."""
+    lines = [f"s={SDP_SESSION_NAME}", "t=0 0", "a=ice-lite"]
+    if line.bundled and line.mid is not None:
+        lines.append(f"a=group:BUNDLE {line.mid}")
+    for place, slot in enumerate(slots):
+        if place == index:
+            _web_audio(lines, line)
+        else:
+            lines.append(f"m={slot.kind} 0 {slot.proto} {slot.formats}")
+            lines.append(f"c={net(line.hosts[0])}")
+            if slot.mid is not None:
+                lines.append(f"a=mid:{slot.mid}")
+            lines.append("a=inactive")
+    lines.append("")
+    return "\r\n".join(lines)
+
+
+def _web_audio(lines: list[str], line: WebLine) -> None:
+    lines.append(f"m=audio {line.port} {WEB_PROFILE} {' '.join(str(codec.pt) for codec in line.codecs)}")
+    lines.append(f"c={net(line.hosts[0])}")
+    for place, host in enumerate(line.hosts):
+        # RFC 8445 §5.1.2: type preference 126 for host, local preference by order, component 1.
+        priority = (126 << 24) | ((65535 - place) << 8) | 255
+        lines.append(f"a=candidate:{place + 1} 1 udp {priority} {host} {line.port} typ host")
+    lines.append("a=end-of-candidates")
+    lines.append(f"a=ice-ufrag:{line.ufrag}")
+    lines.append(f"a=ice-pwd:{line.password}")
+    lines.append(f"a=fingerprint:sha-256 {line.fingerprint}")
+    lines.append(f"a=setup:{line.setup}")
+    if line.mid is not None:
+        lines.append(f"a=mid:{line.mid}")
+    lines.append(f"a={line.direction.value}")
+    lines.append("a=rtcp-mux")
+    _codec_lines(lines, line.codecs)
+    lines.append(f"a=ptime:{line.ptime}")
+
+
+def _codec_lines(lines: list[str], codecs: Sequence[Codec]) -> None:
+    for codec in codecs:
+        lines.append(f"a=rtpmap:{codec.rtpmap}")
+        if codec.fmtp is not None:
+            lines.append(f"a=fmtp:{codec.pt} {codec.fmtp}")
+
+
+def audio_only(session: Session, index: int) -> Session:
+    """The description reduced to one media line, for a media engine that need not know the others."""
+    media = session.media[index]
+    attributes = {name: values for name, values in session.attributes.items() if name != "group"}
+    mid = media.get("mid")
+    if mid is not None and "group" in session.attributes:
+        attributes["group"] = [f"BUNDLE {mid}"]
+    return Session(
+        session.user,
+        session.number,
+        session.version,
+        session.address,
+        session.host,
+        session.direction,
+        attributes,
+        [media],
+    )

@@ -1,0 +1,179 @@
+"""The backend that carries the sound in this process: ICE-lite and DTLS-SRTP to the browser, RTP/AVP to the phone.
+
+G.711, G.722 and telephone events pass end to end; nothing is transcoded but mu-law to A-law. All
+browsers share one UDP port, each call has two ports towards the core. It runs on any reactor.
+
+This module owns the sockets and the life of the sessions; what a session answers to descriptions
+is in `session.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import frozen
+from twisted.internet.defer import Deferred, DeferredList, fail, succeed
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort, IReactorTime, IReactorUDP
+from zope.interface import implementer
+
+from rtcgw.media import sockets
+from rtcgw.media.backend import Access, IMediaBackend, IMediaSession, MediaError, OnNews, Party
+from rtcgw.media.dtls import Identity
+from rtcgw.media.ports import PortPairs
+from rtcgw.media.relay import Latch, Relay, RtcpEnd
+from rtcgw.media.session import EmbeddedSession, Terms
+from rtcgw.media.webport import WebPort
+from rtcgw.model.identity import SessionId
+from rtcgw.model.reason import Reason
+
+
+@frozen
+class EmbeddedSettings:
+    """What the backend needs to know."""
+
+    address: str = "127.0.0.1"
+    """Local address of the shared port."""
+    port: int = 10000
+    """The shared port; 0 takes any."""
+    announce: tuple[str, ...] = ()
+    """Addresses told to browsers, one candidate each; empty: `address`."""
+    core_address: str = "127.0.0.1"
+    """Local address of the phones' ports, also told to phones."""
+    core_announce: str = ""
+    """Address told to phones instead."""
+    rtp_low: int = 20000
+    rtp_high: int = 29999
+    codecs: tuple[str, ...] = ("PCMU", "PCMA", "G722")
+    """What is offered, the preferred one first."""
+    latch: Latch = Latch.HOST
+    setup_time: float = 20.0
+    """Seconds from the agreement until the browser must have connected."""
+    max_sessions: int = 10000
+
+
+@implementer(IMediaBackend)
+class EmbeddedBackend:
+    """See the module. `clock` and `udp` are the reactor, twice: it is asked for two things."""
+
+    name = "embedded"
+
+    def __init__(self, settings: EmbeddedSettings, clock: IReactorTime, udp: IReactorUDP) -> None:
+        self.settings = settings
+        self.web = WebPort(clock)
+        self.pairs = PortPairs(settings.rtp_low, settings.rtp_high)
+        self.sessions: dict[SessionId, EmbeddedSession] = {}
+        self._clock = clock
+        self._udp = udp
+        self._identity = Identity()
+        self._port: IListeningPort | None = None
+        self._closing: set[Deferred[Any]] = set()
+
+    def start(self) -> None:
+        """Open the shared port. Raises `MediaError` when it cannot be had."""
+        hosts = self.settings.announce or (self.settings.address,)
+        if any(host in ("0.0.0.0", "::", "") for host in hosts):  # noqa: S104 - refused here
+            raise MediaError(Reason.INTERNAL, "an address that browsers can reach must be announced")
+        self._port = self._open(self.settings.port, self.web, self.settings.address, shared=True)
+        self.web.opened(sockets.writer(self._port))
+
+    def stop(self) -> Deferred[None]:
+        """Close every session, then the ports."""
+        for session in list(self.sessions.values()):
+            session.close()
+        port, self._port = self._port, None
+        closing = list(self._closing)
+        if port is not None:
+            closing.append(sockets.stop(port))
+        done: Deferred[Any] = DeferredList(closing, consumeErrors=True)
+        return done.addCallback(lambda _: None)
+
+    def check(self) -> Deferred[str]:
+        """Whether the ports can be had; opens and closes them where the backend is not running."""
+        try:
+            tried = self._try() if self._port is None else succeed(None)
+        except MediaError as error:
+            return fail(error)
+        return tried.addCallback(lambda _: self._found())
+
+    def _found(self) -> str:
+        settings = self.settings
+        return (
+            f"embedded: UDP {settings.address} port {settings.port} for browsers, "
+            f"{self.pairs.free} of {self.pairs.total} port pairs on {settings.core_address} free"
+        )
+
+    def _try(self) -> Deferred[Any]:
+        probe = self._open(self.settings.port, WebPort(self._clock), self.settings.address)
+        closed = sockets.stop(probe)
+        relay = Relay(Latch.OFF, lambda _: None)
+        port, pair = self.pairs.take(lambda port: self._pair(port, relay))
+        return DeferredList([closed, self._release(port, pair)], consumeErrors=True)
+
+    @property
+    def port(self) -> int:
+        """The shared port's number, once started."""
+        return self.settings.port if self._port is None else sockets.number(self._port)
+
+    def open(self, session: SessionId, caller: Access, callee: Access, on_news: OnNews) -> IMediaSession:
+        """See `IMediaBackend`. Raises `MediaError`: MEDIA for a pair it does not join, OVERLOADED at a bound."""
+        if caller is callee:
+            raise MediaError(Reason.MEDIA, "the embedded relay joins a browser and the core only")
+        if self._port is None:
+            raise MediaError(Reason.UNREACHABLE, "the embedded relay is not running")
+        if len(self.sessions) >= self.settings.max_sessions:
+            raise MediaError(Reason.OVERLOADED, f"{self.settings.max_sessions} media sessions are open")
+        made = EmbeddedSession(
+            web=Party.CALLER if caller is Access.WEB else Party.CALLEE,
+            terms=self._terms(),
+            clock=self._clock,
+            port=self.web,
+            on_news=on_news,
+        )
+        port, pair = self.pairs.take(lambda port: self._pair(port, made.relay))
+        made.opened(port, sockets.writer(pair[0]), sockets.writer(pair[1]), lambda: self._forget(session, port, pair))
+        self.sessions[session] = made
+        return made
+
+    def _terms(self) -> Terms:
+        settings = self.settings
+        return Terms(
+            identity=self._identity,
+            hosts=settings.announce or (settings.address,),
+            port=self.port,
+            core_host=settings.core_announce or settings.core_address,
+            codecs=settings.codecs,
+            latch=settings.latch,
+            setup_time=settings.setup_time,
+        )
+
+    def _pair(self, port: int, relay: Relay) -> tuple[IListeningPort, IListeningPort]:
+        """Both sockets of a call. Raises `CannotListenError` with neither left open."""
+        address = self.settings.core_address
+        rtp = sockets.listen(self._udp, port, relay, address)
+        try:
+            return rtp, sockets.listen(self._udp, port + 1, RtcpEnd(relay), address)
+        except CannotListenError:
+            sockets.stop(rtp)
+            raise
+
+    def _open(self, port: int, protocol: WebPort, host: str, shared: bool = False) -> IListeningPort:
+        try:
+            return sockets.listen(self._udp, port, protocol, host, shared)
+        except CannotListenError as error:
+            raise MediaError(Reason.INTERNAL, f"UDP {host} port {port}: {error.socketError}") from None
+
+    def _forget(self, session: SessionId, port: int, pair: tuple[IListeningPort, IListeningPort]) -> None:
+        self.sessions.pop(session, None)
+        self._release(port, pair)
+
+    def _release(self, port: int, pair: tuple[IListeningPort, IListeningPort]) -> Deferred[Any]:
+        """Close both sockets; the pair is free again once the operating system has them back."""
+        closed: Deferred[Any] = DeferredList([sockets.stop(one) for one in pair], consumeErrors=True)
+        self._closing.add(closed)
+
+        def over(_: object) -> None:
+            self._closing.discard(closed)
+            self.pairs.give(port)
+
+        return closed.addCallback(over)

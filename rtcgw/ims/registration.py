@@ -36,6 +36,8 @@ log = Logger()
 
 RETRY_AFTER_MAX = 3600.0
 """Seconds: no registrar may send us away for longer."""
+RECALL_GAP = 60.0
+"""Seconds: a registrar that ends what it has just granted, again and again, is met with patience."""
 CHECK_GAP = 5.0
 """Seconds between two checks that failed calls ask for: a hundred failing calls are one suspicion."""
 
@@ -136,6 +138,8 @@ class Registration:
     _ends: float = field(default=0.0, init=False)
     """Clock time at which the lease ends."""
     _checked: float = field(default=float("-inf"), init=False)
+    _recalled: float = field(default=float("-inf"), init=False)
+    """When the network last asked for a new registration."""
     _attempt: Attempt | None = field(default=None, init=False)
     _watch: RegWatch = field(init=False)
 
@@ -225,9 +229,16 @@ class Registration:
 
     def _told(self, verdict: Verdict, seconds: float) -> None:
         """The reg event speaks of our contact."""
-        if verdict is Verdict.SHORTENED and seconds >= self.lease() - CHECK_GAP:
+        now = self._clock.seconds()
+        again = now - self._recalled < RECALL_GAP
+        if verdict is Verdict.SHORTENED and (again or seconds >= self.lease() - CHECK_GAP):
             return  # the news of a shortening that has been acted upon
-        self._wait = min(seconds, RETRY_AFTER_MAX) if verdict is Verdict.PROBATION else 0.0
+        if verdict in (Verdict.DEACTIVATED, Verdict.SHORTENED):
+            self._recalled = now
+        if verdict is Verdict.DEACTIVATED and again:
+            verdict, seconds = Verdict.PROBATION, self._backoff.delay(1, self._random())
+        if verdict is Verdict.PROBATION:
+            self._wait = min(seconds, RETRY_AFTER_MAX)
         self.machine.handle(_VERDICTS[verdict])
 
     # -- actions ---------------------------------------------------------------------------
@@ -251,12 +262,17 @@ class Registration:
             seconds=int(self.lease()),
             identities=", ".join(self.identities),
         )
-        self._watch.start(self.identities[0] if self.identities else str(self._line.public))
+        self._observe()
         self._changed()
 
     def _refreshed(self) -> None:
         self.machine.arm("lease", self.lease())
-        self._watch.start(self.identities[0] if self.identities else str(self._line.public))
+        self._observe()
+
+    def _observe(self) -> None:
+        """Subscribe to `reg` under the default identity that is not barred; a tel URI names no registrar."""
+        sip = (impu for impu in self.identities if not impu.lower().startswith("tel:"))
+        self._watch.start(next(sip, str(self._line.public)))
 
     def _check(self) -> None:
         """The core may have forgotten everything: the subscription must be made again too."""
@@ -315,7 +331,7 @@ class Registration:
 
     def _gone(self) -> None:
         self._lose()
-        log.info("profile {profile}: de-registered", profile=self._line.profile.name)
+        log.info("profile {profile}: gone", profile=self._line.profile.name)
         self._changed()
 
     # -- helpers ---------------------------------------------------------------------------

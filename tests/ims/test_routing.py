@@ -15,7 +15,7 @@ from rtcgw.sip.transaction import ServerTransaction
 from rtcgw.sip.uri import Uri
 from rtcgw.translator.sipport import IDialogOwner
 from tests.ims.rig import GW1, Rig
-from tests.peers.ims_core import CoreCall
+from tests.peers.core_call import CoreCall
 
 GW2 = Profile("gw2", "gw2@ims.test", ("sip:gw2@ims.test",), "ims.test", secret="gw2-secret")
 FAR = Profile("far", "far@other.test", ("sip:far@other.test",), "other.test", secret="far-secret")

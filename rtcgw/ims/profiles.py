@@ -16,23 +16,17 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from rtcgw.ims.line import Line
 from rtcgw.ims.registration import Backoff, Registration, RegState
 from rtcgw.ims.useragent import IDialogIndex, ImsUserAgent
+from rtcgw.model import defaults
 from rtcgw.model.identity import Profile, User, canonical_key
 from rtcgw.model.reason import Reason
 from rtcgw.sip.flow import Hop
 from rtcgw.sip.message import Request
 from rtcgw.sip.server import ServerTransaction
 from rtcgw.sip.transaction import TransactionLayer
+from rtcgw.translator.factory import Unreachable
 
 PACE = 0.05
 """Seconds between the first REGISTERs of two profiles."""
-
-
-class NoProfile(Exception):
-    """No profile can carry a call now; `reason` says why."""
-
-    def __init__(self, reason: Reason) -> None:
-        super().__init__(reason.text)
-        self.reason = reason
 
 
 def make_agent(
@@ -46,10 +40,14 @@ def make_agent(
     gateway: str = "rtcgw",
     random: Callable[[], float] = random,
     backoff: Backoff | None = None,
+    expires: int = defaults.EXPIRES_REGISTER,
 ) -> ImsUserAgent:
-    """The user agent of a profile with its registration. See `Line` for `peer`, `address` and `gateway`."""
+    """The user agent of a profile with its registration.
+
+    See `Line` for `peer`, `address` and `gateway`; `expires` is the lease asked for, in seconds.
+    """
     line = Line(profile, layer, peer, address, gateway)
-    return ImsUserAgent(line, Registration(line, clock, random, backoff or Backoff()), index)
+    return ImsUserAgent(line, Registration(line, clock, random, backoff or Backoff(), expires), index)
 
 
 @define(eq=False)
@@ -134,16 +132,16 @@ class Profiles:
     def choose(self, user: User | None, domain: str | None = None) -> ImsUserAgent:
         """The profile for a call of `user`: its own, else the one that has its IMPU, else the least loaded.
 
-        `domain` restricts the last to the profiles of one home domain. Raises `NoProfile`: NOT_REGISTERED, or
+        `domain` restricts the last to the profiles of one home domain. Raises `Unreachable`: NOT_REGISTERED, or
         OVERLOADED when the registered ones carry all the calls that they may.
         """
         agents = self._suitable(user, domain)
         usable = [agent for agent in agents if agent.registration.usable]
         if not usable:
-            raise NoProfile(Reason.NOT_REGISTERED)
+            raise Unreachable(Reason.NOT_REGISTERED)
         free = [agent for agent in usable if not agent.full]
         if not free:
-            raise NoProfile(Reason.OVERLOADED)
+            raise Unreachable(Reason.OVERLOADED)
         return min(free, key=lambda agent: len(agent.load))
 
     def _suitable(self, user: User | None, domain: str | None) -> list[ImsUserAgent]:
@@ -162,3 +160,22 @@ class Profiles:
     def got_notify(self, tx: ServerTransaction, request: Request) -> bool:
         """Give a NOTIFY to the subscription it belongs to; False when there is none."""
         return any(agent.registration.watch.got_notify(tx, request) for agent in self._by_name.values())
+
+    # -- inspector -------------------------------------------------------------------------
+
+    def rows(self) -> list[dict[str, str | int]]:
+        """One row per profile for whoever looks inside: what is registered, for how long, and what went wrong last."""
+        return [
+            {
+                "profile": agent.profile,
+                "state": agent.registration.state.value,
+                "seconds": int(agent.registration.lease()),
+                "identities": " ".join(agent.registration.identities),
+                "route": " ".join(agent.registration.routes),
+                "reg event": agent.registration.watch.state,
+                "calls": len(agent.load),
+                "failures": agent.registration.failures,
+                "last error": agent.registration.last_error,
+            }
+            for agent in self
+        ]

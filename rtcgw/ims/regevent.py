@@ -169,7 +169,9 @@ def parse(body: bytes) -> RegInfo:
     parser.ExternalEntityRefHandler = _refuse
     try:
         parser.Parse(body, True)
-    except (expat.ExpatError, UnicodeError, LookupError) as error:
+    except RegEventError:
+        raise
+    except (expat.ExpatError, ValueError, LookupError) as error:  # the last two: an encoding that expat cannot take
         raise RegEventError(f"not well-formed: {error}") from None
     if reader.version is None:
         raise RegEventError("no version")

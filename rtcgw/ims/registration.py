@@ -122,6 +122,8 @@ class Registration:
     _random: Callable[[], float]
     """In [0, 1)."""
     _backoff: Backoff = field(factory=Backoff)
+    _expires: int = defaults.EXPIRES_REGISTER
+    """Seconds asked for; less than 24.229's value where a registrar's loss of memory must be noticed sooner."""
     _leave_wait: float = 3.0
     """Seconds that de-registering may take."""
     on_change: Callable[[Registration], None] | None = None
@@ -245,7 +247,7 @@ class Registration:
 
     def _register(self) -> None:
         """Send a REGISTER."""
-        self._try(defaults.EXPIRES_REGISTER)
+        self._try(self._expires)
 
     def _register_anew(self) -> None:
         """The network has ended the registration and wants a new one."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from rtcgw.ims import regevent
@@ -77,10 +79,22 @@ class ParseTests(SynchronousTestCase):
             b'<other xmlns="urn:ietf:params:xml:ns:reginfo" version="0"/>',
             b'<reginfo xmlns="urn:ietf:params:xml:ns:reginfo" state="full"/>',
             b'<?xml version="1.0" encoding="x-strange"?>' + document(b"")[21:],
+            b'<?xml version="1.0" encoding="shift_jis"?>' + document(b"")[21:],
+            b'<?xml version="1.0" encoding="utf-7"?>' + document(b"")[21:],
             document(b"")[:-3],
         ):
             with self.subTest(body=body[:80]):
                 self.assertRaises(RegEventError, parse, body)
+
+    @settings(max_examples=60, deadline=None)
+    @given(st.binary(max_size=200), st.integers(0, 150), st.integers(0, 150))
+    def test_nothing_else_is_raised(self, noise: bytes, start: int, end: int) -> None:
+        """Whatever the network writes into the document, there is a value or one kind of error."""
+        whole = document(entry(contact(b"one")))
+        try:
+            parse(whole[:start] + noise + whole[end:])
+        except RegEventError as error:
+            self.assertNotEqual(str(error), "")
 
 
 class ViewTests(SynchronousTestCase):

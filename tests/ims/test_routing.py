@@ -6,13 +6,13 @@ from attrs import define, field
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from rtcgw.ims.profiles import NoProfile
 from rtcgw.model.identity import Profile, User
 from rtcgw.model.reason import Reason
 from rtcgw.sip.dialog import DialogId
 from rtcgw.sip.message import Request, Response, make_response
 from rtcgw.sip.transaction import ServerTransaction
 from rtcgw.sip.uri import Uri
+from rtcgw.translator.factory import Unreachable
 from rtcgw.translator.sipport import IDialogOwner
 from tests.ims.rig import GW1, Rig
 from tests.peers.core_call import CoreCall
@@ -227,7 +227,7 @@ class ChoiceTests(SynchronousTestCase):
         """A call while nothing is registered fails for that reason, at once."""
         rig = Rig((GW1, GW2))
         for user in (None, User("a", profile="gw1"), User("a", profile="none"), User("a", impu="sip:gw2@ims.test")):
-            with self.assertRaises(NoProfile) as caught:
+            with self.assertRaises(Unreachable) as caught:
                 rig.profiles.choose(user)
             self.assertIs(caught.exception.reason, Reason.NOT_REGISTERED)
 
@@ -242,6 +242,20 @@ class ChoiceTests(SynchronousTestCase):
         """When every registered profile is full, that is the reason."""
         rig = Rig((Profile("gw1", "gw1@ims.test", GW1.impus, "ims.test", secret="gw1-secret", max_calls=1),)).start()
         rig.agent().load.take("a call")
-        with self.assertRaises(NoProfile) as caught:
+        with self.assertRaises(Unreachable) as caught:
             rig.profiles.choose(None)
         self.assertIs(caught.exception.reason, Reason.OVERLOADED)
+
+
+class RowTests(SynchronousTestCase):
+    def test_rows(self) -> None:
+        """The engineer on duty sees which profile is registered, for how long, and why another is not; no secret."""
+        rig = Rig((GW1, GW2))
+        rig.core.subscribe("gw2@ims.test", "another", "sip:gw2@ims.test")
+        rig.start()
+        one, two = rig.profiles.rows()
+        self.assertEqual((one["profile"], one["state"], one["reg event"]), ("gw1", "registered", "active"))
+        self.assertEqual(one["identities"], "sip:gw1@ims.test tel:+15550011")
+        self.assertIn(one["seconds"], range(599_990, 600_001))
+        self.assertEqual((two["state"], two["seconds"], two["last error"]), ("refused", 0, "403 Forbidden"))
+        self.assertNotIn("secret", str([one, two]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from attrs import define, field
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
+from zope.interface.verify import verifyObject
 
 from rtcgw.ims.called import ANONYMOUS
 from rtcgw.model.defaults import UDP_LIMIT
@@ -12,9 +13,10 @@ from rtcgw.model.identity import Attach, Identity, Profile
 from rtcgw.sip.dialog import DialogId
 from rtcgw.sip.flow import Hop
 from rtcgw.sip.message import Request, Response
+from rtcgw.sip.subscription import ISubscriptionPort
 from rtcgw.sip.transaction import ClientTransaction, Failure, IClientUser, ServerTransaction
 from rtcgw.sip.uri import UriError
-from rtcgw.translator.sipport import IDialogOwner
+from rtcgw.translator.sipport import IDialogOwner, ISipPort
 from tests.ims.rig import GW1, Rig
 
 ALICE = Identity("alice", "Alice Liddell")
@@ -46,6 +48,12 @@ class Owner:
 
 
 class InviteTests(SynchronousTestCase):
+    def test_seams(self) -> None:
+        """The user agent is what the half-calls and the subscription ask for."""
+        agent = Rig().agent()
+        self.assertTrue(verifyObject(ISipPort, agent))
+        self.assertTrue(verifyObject(ISubscriptionPort, agent))
+
     def test_mode_a(self) -> None:
         """Behind a P-CSCF: the caller is preferred, not asserted; the route is the P-CSCF's and the Service-Route."""
         rig = Rig().start()

@@ -226,7 +226,7 @@ class ImsCore:
             return
         subscriber, refused = self._authenticated(request)
         if subscriber is None:
-            response = make_response(request, 403 if refused else 401, "Unauthorized", new_tag())
+            response = make_response(request, 403 if refused else 401, None, new_tag())
             if not refused:
                 response.set("www-authenticate", self.challenge())
             self.reply(request, response, source)

@@ -308,10 +308,12 @@ def make_response(request: Request, status: int, phrase: str | None = None, to_t
     response = Response(status, phrase)
     response.charset = request.charset
     ours, theirs = response.headers, request.headers
-    for name in ("via", "from", "to", "call-id", "cseq"):
+    if "via" in theirs:
+        ours["via"] = theirs["via"].copy()
+    for name in ("from", "to", "call-id", "cseq"):
         lines = theirs.get(name)
         if lines:
-            ours[name] = lines.copy()
+            ours[name] = lines[:1]  # the answer to a request that has two is not ambiguous in turn
     if status == 100:
         if "timestamp" in theirs:
             ours["timestamp"] = theirs["timestamp"].copy()

@@ -15,7 +15,7 @@ from enum import Enum
 from functools import lru_cache
 from typing import Any
 
-from rtcgw.sip.headers import HeaderError, NameAddr
+from rtcgw.sip.headers import HeaderError, NameAddr, Via
 from rtcgw.sip.message import Message, Request, Response, make_response
 from rtcgw.sip.names import KNOWN, SINGLE, long_name, prefix
 from rtcgw.sip.uri import Uri, UriError
@@ -34,6 +34,10 @@ _FOLD = re.compile(r"[ \t]*\r\n[ \t]+")
 _LENGTH = re.compile(r"[0-9]{1,10}\Z")
 _LENGTH_LINE = re.compile(rb"(?:^|\n)(?:content-length|l)[ \t]*:((?:[^\r\n]|\r\n[ \t])*)", re.I)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
+_WAY_BACK = re.compile(
+    r"SIP\s*/\s*[0-9.]+\s*/\s*([A-Za-z0-9]+)\s+((?:[A-Za-z0-9.\-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?)", re.I
+)
+_BRANCH = re.compile(r";\s*branch\s*=\s*([A-Za-z0-9\-.!%*_+`'~]+)", re.I)
 # What nearly every From and To looks like; only another one is read in full before somebody asks for it.
 _ADDRESS = re.compile(
     r"(?:\"[^\"\\]*\" ?|[A-Za-z0-9\-. ]*)<sips?:(?:[A-Za-z0-9+.\-_]+@)?[A-Za-z0-9][A-Za-z0-9.\-]*(?::[1-9][0-9]{0,3})?"
@@ -160,9 +164,11 @@ def _request_line(line: str) -> tuple[Request, _Bad | None]:
         uri = Uri.parse(target)
     except UriError as error:
         return Request(method, _NOWHERE), _Bad("uri", detail=str(error))
-    if uri.host or uri.scheme == "tel":
-        return Request(method, uri), None
-    return Request(method, uri), _Bad("scheme", 416)
+    if not (uri.host or uri.scheme == "tel"):
+        return Request(method, uri), _Bad("scheme", 416)
+    if uri.headers:
+        return Request(method, uri), _Bad("uri", detail="headers in the Request-URI")
+    return Request(method, uri), None
 
 
 def _read_headers(message: Message, text: str) -> None:
@@ -238,17 +244,31 @@ def _wrong_count(headers: dict[str, list[str]]) -> tuple[str, int, str]:
 
 
 def _failure(message: Request | Response, bad: _Bad) -> ParseError:
-    """The error for the caller, with an answer where one can find its way back."""
-    if isinstance(message, Response) or message.method == "ACK":
-        return ParseError(bad.reason, bad.detail)
-    try:
-        _ = message.via
-        for name in ("from", "to", "call-id", "cseq"):
-            message.headers[name]
-    except (HeaderError, KeyError):
+    """The error for the caller, with an answer where one can find its way back: with as many headers as there are."""
+    if isinstance(message, Response) or message.method == "ACK" or not _mend_via(message):
         return ParseError(bad.reason, bad.detail)
     phrase = f"Bad Request ({bad.detail})" if bad.status == 400 and bad.detail else None
     return ParseError(bad.reason, bad.detail, make_response(message, bad.status, phrase))
+
+
+def _mend_via(message: Request) -> bool:
+    """Whether the top Via tells a way back; one that is broken behind its host is cut down to what can be read."""
+    try:
+        _ = message.via
+        return True
+    except HeaderError:
+        text = (message.get("via") or "").partition(",")[0]
+    match = _WAY_BACK.match(text)
+    if match is None:
+        return False
+    branch = _BRANCH.search(text)
+    mended = f"SIP/2.0/{match[1]} {match[2]}" + (f";branch={branch[1]}" if branch else "")
+    try:
+        Via.parse(mended)
+    except HeaderError:
+        return False
+    message.headers["via"][0] = mended
+    return True
 
 
 class StreamParser:

@@ -37,8 +37,7 @@ TOKEN = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+\Z")
 _QUOTED = r'"(?:[^"\\]|\\.)*+"'
 _PIECES = re.compile(rf'{_QUOTED}|<[^>]*>|[^",<]+|,', re.S)
 _PARAM = re.compile(rf'\s*([^\s;="<>,]+)\s*(?:=\s*(?:({_QUOTED})|([^\s;"<>,]+))\s*)?(?:;|\Z)', re.S)
-_SIMPLE = r"[A-Za-z0-9\-.!%*_+`'~]+(?:=[A-Za-z0-9\-.!%*_+`'~:\[\]]+)?"
-_SIMPLE_PARAMS = re.compile(rf"{_SIMPLE}(?:;{_SIMPLE})*\Z")
+_PLAIN_PARAMS = re.compile(r"[A-Za-z0-9\-.!%*_+`'~=:;\[\]]+\Z")
 _ESCAPED = re.compile(r"\\(.)", re.S)
 _TO_ESCAPE = re.compile(r'(["\\\x00-\x08\x0b\x0c\x0e-\x1f\x7f])')
 _DISPLAY = re.compile(r"[A-Za-z0-9\-.!%*_+`'~\s\u0080-\U0010ffff]*\Z")
@@ -46,6 +45,10 @@ _PLAIN_VALUE = re.compile(r"[^\s;\"<>,\x00-\x1f\x7f]+\Z")
 _SENT = re.compile(
     r"SIP\s*/\s*2\.0\s*/\s*([A-Za-z0-9\-.!%*_+`'~]+)\s+([^\s;:\[\],]+|\[[^\]]*\])\s*(?::\s*([0-9]{1,5})\s*)?(?:;|\Z)",
     re.I,
+)
+# What nearly every Via looks like, its pieces checked by this alone.
+_PLAIN_VIA = re.compile(
+    r"SIP/2\.0/([A-Z]+) ([A-Za-z0-9][A-Za-z0-9.\-]*)(?::([1-9][0-9]{0,3}))?(?:;([A-Za-z0-9\-.!%*_+`'~=:;]+))?\Z"
 )
 _CSEQ = re.compile(r"([0-9]{1,20})\s+([A-Za-z0-9\-.!%*_+`'~]+)\Z")
 _RACK = re.compile(r"([0-9]{1,20})\s+([0-9]{1,20})\s+([A-Za-z0-9\-.!%*_+`'~]+)\Z")
@@ -100,14 +103,16 @@ def unquote(text: str) -> str:
 def parse_params(text: str) -> Params:
     """`a=1;b;c="x;y"` (no leading semicolon) as a mapping. Raises `HeaderError`, also for a name standing twice."""
     params: dict[str, str | None] = {}
-    if _SIMPLE_PARAMS.match(text):
+    if _PLAIN_PARAMS.match(text):
         items = text.split(";")
         for item in items:
             name, equals, value = item.partition("=")
+            if not name or (equals and not value):
+                break
             params[name.lower()] = value if equals else None
         if len(params) == len(items):
             return params
-        params.clear()  # a name stands twice: the careful way says which
+        params.clear()  # something is empty or stands twice: the careful way says which
     position, end = 0, len(text)
     while True:
         match = _PARAM.match(text, position)
@@ -273,6 +278,10 @@ class Via(sip.Via):
     @staticmethod
     def parse(text: str) -> Via:
         """Read one Via value. Raises `HeaderError`."""
+        match = _PLAIN_VIA.match(text)
+        if match is not None:
+            transport, host, port, rest = match.groups()
+            return Via(transport, host, int(port) if port else None, parse_params(rest) if rest else _NO_PARAMS)
         match = _SENT.match(text)
         if match is None:
             raise HeaderError("broken Via")

@@ -29,7 +29,6 @@ MAX_LINE = 8192
 
 _REQUEST = re.compile(r"([A-Za-z0-9\-.!%*_+`'~]+) ([^\s]+) SIP/([0-9]+\.[0-9]+)\Z", re.I)
 _STATUS = re.compile(r"SIP/([0-9]+\.[0-9]+) ([1-6][0-9][0-9])(?: (.*))?\Z", re.I | re.S)
-_LINES = re.compile(r"\r\n([^\r\n:]+):[ \t]*([^\r\n]*)")
 _FOLD = re.compile(r"[ \t]*\r\n[ \t]+")
 _LENGTH = re.compile(r"[0-9]{1,10}\Z")
 _LENGTH_LINE = re.compile(rb"(?:^|\n)(?:content-length|l)[ \t]*:((?:[^\r\n]|\r\n[ \t])*)", re.I)
@@ -172,30 +171,33 @@ def _request_line(line: str) -> tuple[Request, _Bad | None]:
 
 
 def _read_headers(message: Message, text: str) -> None:
-    lines = _LINES.findall(text)
+    lines = text.split("\r\n")
+    # Equal counts mean that each CR and LF was one of the line ends just taken away.
+    if not text.count("\n") == text.count("\r") == len(lines) - 1:
+        raise _Bad("header", detail="bare CR or LF")
+    del lines[MAX_HEADERS + 2 :], lines[0]
     headers = message.headers
-    known = KNOWN.get
     bad = None
-    for name, value in lines[:MAX_HEADERS]:
-        key = known(name)
-        if key is None:
+    for line in lines:
+        name, _, value = line.partition(": ")
+        try:
+            key = KNOWN[name]
+        except KeyError:
+            name, colon, value = line.partition(":")
             try:
-                key = long_name(name)
+                key = long_name(name if colon else "")
             except HeaderError:
-                bad = _Bad("header", detail="broken header name")
+                bad = _Bad("header", detail="broken header line")
                 continue
         if key in headers:
-            headers[key].append(value.rstrip(" \t"))
+            headers[key].append(value.strip())
         else:
-            headers[key] = [value.rstrip(" \t")]
-    if len(lines) > MAX_HEADERS:
-        raise _Bad("headers", detail="too many headers")
-    # Each match holds one line end and no other CR or LF: equal counts mean that nothing was passed over.
-    if not text.count("\n") == text.count("\r") == len(lines):
-        raise _Bad("header", detail="broken header line")
+            headers[key] = [value.strip()]
     if bad is not None:
         raise bad
-    if len(text) > MAX_LINE and any(len(name) + len(value) > MAX_LINE for name, value in lines):
+    if len(lines) > MAX_HEADERS:
+        raise _Bad("headers", detail="too many headers")
+    if len(text) > MAX_LINE and max(map(len, lines)) > MAX_LINE:
         raise _Bad("line", detail="line too long")
 
 

@@ -164,9 +164,12 @@ class TransactionLayer:
             return
         try:
             tx.got_response(response)
-        except Exception as error:
-            self.count("faults" if not isinstance(error, HeaderError) else "bad_headers")
-            log.failure("response {status} to {method}", status=response.status, method=response.cseq.method)
+        except HeaderError as error:
+            self.count("bad_headers")
+            log.info("{status} from {host} not used: {error}", status=response.status, host=flow.host, error=error)
+        except Exception:
+            self.count("faults")
+            log.failure("handling {status} to {method}", status=response.status, method=response.cseq.method)
 
     def _got_request(self, request: Request, flow: Flow) -> None:
         key = _server_key(request, request.method)

@@ -12,36 +12,51 @@ which lets a parameter `;host=` replace the host; nothing of either is used here
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import lru_cache
 
 from attrs import evolve, field, frozen
 from twisted.protocols import sip
 
+from rtcgw.sip.grammar import (
+    NO_PARAMS,
+    PLAIN_VALUE,
+    TOKEN,
+    HeaderError,
+    Params,
+    Quoted,
+    parse_auth,
+    parse_params,
+    print_auth,
+    print_params,
+    quote,
+    split_list,
+    split_quoted,
+    unquote,
+)
 from rtcgw.sip.uri import Uri, UriError, parse_host
 
+__all__ = [
+    "TOKEN",
+    "CSeq",
+    "Challenge",
+    "Credentials",
+    "HeaderError",
+    "NameAddr",
+    "ParamValue",
+    "Params",
+    "Quoted",
+    "RAck",
+    "Via",
+    "parse_params",
+    "print_params",
+    "quote",
+    "split_list",
+    "unquote",
+]
 
-class HeaderError(ValueError):
-    """A header value that breaks its grammar, or one that must not be printed."""
 
-
-class Quoted(str):
-    """A parameter value that stands in quotes on the wire; the text itself is without them."""
-
-    __slots__ = ()
-
-
-TOKEN = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+\Z")
-"""RFC 3261 §25.1, token."""
-
-_QUOTED = r'"(?:[^"\\]|\\.)*+"'
-_PIECES = re.compile(rf'{_QUOTED}|<[^>]*>|[^",<]+|,', re.S)
-_PARAM = re.compile(rf'\s*([^\s;="<>,]+)\s*(?:=\s*(?:({_QUOTED})|([^\s;"<>,]+))\s*)?(?:;|\Z)', re.S)
-_PLAIN_PARAMS = re.compile(r"[A-Za-z0-9\-.!%*_+`'~=:;\[\]]+\Z")
-_ESCAPED = re.compile(r"\\(.)", re.S)
-_TO_ESCAPE = re.compile(r'(["\\\x00-\x08\x0b\x0c\x0e-\x1f\x7f])')
 _DISPLAY = re.compile(r"[A-Za-z0-9\-.!%*_+`'~\s\u0080-\U0010ffff]*\Z")
-_PLAIN_VALUE = re.compile(r"[^\s;\"<>,\x00-\x1f\x7f]+\Z")
 _SENT = re.compile(
     r"SIP\s*/\s*2\.0\s*/\s*([A-Za-z0-9\-.!%*_+`'~]+)\s+([^\s;:\[\],]+|\[[^\]]*\])\s*(?::\s*([0-9]{1,5})\s*)?(?:;|\Z)",
     re.I,
@@ -52,106 +67,14 @@ _PLAIN_VIA = re.compile(
 )
 _CSEQ = re.compile(r"([0-9]{1,20})\s+([A-Za-z0-9\-.!%*_+`'~]+)\Z")
 _RACK = re.compile(r"([0-9]{1,20})\s+([0-9]{1,20})\s+([A-Za-z0-9\-.!%*_+`'~]+)\Z")
-_SCHEME = re.compile(r"\s*([A-Za-z0-9\-.!%*_+`'~]+)(?:\s+|\Z)")
-_AUTH_PARAM = re.compile(rf'\s*([A-Za-z0-9\-.!%*_+`\'~]+)\s*=\s*(?:({_QUOTED})|([^\s,"]+))\s*(?:,|\Z)', re.S)
-
 _MAX_NUMBER = 2**32 - 1
-_NO_PARAMS: Mapping[str, str | None] = {}
-
-Params = Mapping[str, str | None]
-
-
-# -- text ----------------------------------------------------------------------------------
-
-
-def split_list(text: str) -> list[str]:
-    """The elements of a comma list, commas in quotes and in angle brackets being text; empty elements fall away.
-
-    Raises `HeaderError` when a quote or a bracket does not close.
-    """
-    if "," not in text:
-        text = text.strip()
-        return [text] if text else []
-    items: list[str] = []
-    start = end = 0
-    for match in _PIECES.finditer(text):
-        if match.start() != end:
-            break
-        end = match.end()
-        if match[0] == ",":
-            items.append(text[start : match.start()].strip())
-            start = end
-    if end != len(text):
-        raise HeaderError("a quote or a bracket does not close")
-    items.append(text[start:].strip())
-    return [item for item in items if item]
-
-
-def quote(text: str) -> str:
-    """`text` as a quoted-string (RFC 3261 §25.1). Raises `HeaderError` for CR and LF, which no quoting makes legal."""
-    if "\r" in text or "\n" in text:
-        raise HeaderError("line break inside a quoted string")
-    return '"' + _TO_ESCAPE.sub(r"\\\1", text) + '"'
-
-
-def unquote(text: str) -> str:
-    """A quoted-string without its quotes and escapes."""
-    inner = text[1:-1]
-    return _ESCAPED.sub(r"\1", inner) if "\\" in inner else inner
-
-
-def parse_params(text: str) -> Params:
-    """`a=1;b;c="x;y"` (no leading semicolon) as a mapping. Raises `HeaderError`, also for a name standing twice."""
-    params: dict[str, str | None] = {}
-    if _PLAIN_PARAMS.match(text):
-        items = text.split(";")
-        for item in items:
-            name, equals, value = item.partition("=")
-            if not name or (equals and not value):
-                break
-            params[name.lower()] = value if equals else None
-        if len(params) == len(items):
-            return params
-        params.clear()  # something is empty or stands twice: the careful way says which
-    position, end = 0, len(text)
-    while True:
-        match = _PARAM.match(text, position)
-        if match is None:
-            raise HeaderError("broken parameter")
-        name, quoted, plain = match.groups()
-        name = name.lower()
-        if name in params:
-            raise HeaderError(f"parameter {name[:32]!r} stands twice")
-        params[name] = plain if quoted is None else Quoted(unquote(quoted))
-        position = match.end()
-        if position == end:
-            if text[-1] == ";":
-                raise HeaderError("empty parameter")
-            return params
-
-
-def print_params(params: Params) -> str:
-    """The parameters with a semicolon before each; a value that needs quotes gets them."""
-    if not params:
-        return ""
-    parts = []
-    for name, value in params.items():
-        if not _PLAIN_VALUE.match(name) or "=" in name:
-            raise HeaderError(f"not a parameter name: {name[:32]!r}")
-        if value is None:
-            parts.append(f";{name}")
-        elif type(value) is Quoted or not _PLAIN_VALUE.match(value):
-            parts.append(f";{name}={quote(value)}")
-        else:
-            parts.append(f";{name}={value}")
-    return "".join(parts)
 
 
 def _after(text: str, position: int) -> Params:
     """The parameters that follow at `position`: nothing, or a semicolon and a list."""
     rest = text[position:].lstrip()
     if not rest:
-        return _NO_PARAMS
+        return NO_PARAMS
     if rest[0] != ";":
         raise HeaderError("text after the value")
     return parse_params(rest[1:])
@@ -174,7 +97,7 @@ class NameAddr:
     uri: Uri
     display: str | None = None
     """The display name without quotes and escapes, or None."""
-    params: Params = field(default=_NO_PARAMS, hash=False)
+    params: Params = field(default=NO_PARAMS, hash=False)
 
     @staticmethod
     def parse(text: str) -> NameAddr:
@@ -204,7 +127,7 @@ class NameAddr:
 
     def bare(self) -> NameAddr:
         """The same address without header parameters."""
-        return evolve(self, params=_NO_PARAMS)
+        return evolve(self, params=NO_PARAMS)
 
     def __str__(self) -> str:
         try:
@@ -222,11 +145,7 @@ def _parse_name_addr(text: str) -> NameAddr:
     text = text.strip()
     display: str | None = None
     if text.startswith('"'):
-        match = _PIECES.match(text)
-        if match is None:
-            raise HeaderError("quote does not close")
-        display = unquote(match[0])
-        left = match.end() + len(text[match.end() :]) - len(text[match.end() :].lstrip())
+        display, left = split_quoted(text)
         if text[left : left + 1] != "<":
             raise HeaderError("display name without an address in brackets")
     else:
@@ -252,7 +171,7 @@ def _bare_address(text: str) -> NameAddr:
     address = address.rstrip()
     if "?" in address or "," in address:
         raise HeaderError("address with ? or , needs angle brackets")
-    return NameAddr(Uri.parse(address), None, _after(text, len(address)) if semicolon else _NO_PARAMS)
+    return NameAddr(Uri.parse(address), None, _after(text, len(address)) if semicolon else NO_PARAMS)
 
 
 # -- Via -----------------------------------------------------------------------------------
@@ -273,7 +192,7 @@ class Via(sip.Via):
     host: str
     """The sent-by host, IPv6 without brackets."""
     port: int | None = None
-    params: Params = field(default=_NO_PARAMS, hash=False)
+    params: Params = field(default=NO_PARAMS, hash=False)
 
     @staticmethod
     def parse(text: str) -> Via:
@@ -281,7 +200,7 @@ class Via(sip.Via):
         match = _PLAIN_VIA.match(text)
         if match is not None:
             transport, host, port, rest = match.groups()
-            return Via(transport, host, int(port) if port else None, parse_params(rest) if rest else _NO_PARAMS)
+            return Via(transport, host, int(port) if port else None, parse_params(rest) if rest else NO_PARAMS)
         match = _SENT.match(text)
         if match is None:
             raise HeaderError("broken Via")
@@ -294,7 +213,7 @@ class Via(sip.Via):
         if number is not None and not 0 < number < 65536:
             raise HeaderError("port of Via out of range")
         end = match.end()
-        params = _NO_PARAMS if text[end - 1] != ";" else parse_params(text[end:])
+        params = NO_PARAMS if text[end - 1] != ";" else parse_params(text[end:])
         return Via(transport.upper(), host, number, params)
 
     @staticmethod
@@ -428,7 +347,7 @@ class ParamValue:
 
     value: str
     """The word as spelled; compare in lower case."""
-    params: Params = field(default=_NO_PARAMS, hash=False)
+    params: Params = field(default=NO_PARAMS, hash=False)
 
     @staticmethod
     def parse(text: str) -> ParamValue:
@@ -437,7 +356,7 @@ class ParamValue:
         value = value.strip()
         if not value or '"' in value or "," in value:
             raise HeaderError("broken value")
-        return ParamValue(value, parse_params(rest) if semicolon else _NO_PARAMS)
+        return ParamValue(value, parse_params(rest) if semicolon else NO_PARAMS)
 
     @staticmethod
     def parse_many(values: Iterable[str]) -> list[ParamValue]:
@@ -445,7 +364,7 @@ class ParamValue:
         return [ParamValue.parse(item) for value in values for item in split_list(value)]
 
     def __str__(self) -> str:
-        if not _PLAIN_VALUE.match(self.value.replace(" ", "")):
+        if not PLAIN_VALUE.match(self.value.replace(" ", "")):
             raise HeaderError("broken value")
         return self.value + print_params(self.params)
 
@@ -453,50 +372,22 @@ class ParamValue:
 # -- challenges and credentials --------------------------------------------------------------
 
 
-def _parse_auth(text: str) -> tuple[str, Params]:
-    match = _SCHEME.match(text)
-    if match is None:
-        raise HeaderError("broken authentication scheme")
-    params: dict[str, str | None] = {}
-    position, end = match.end(), len(text)
-    while position < end:
-        item = _AUTH_PARAM.match(text, position)
-        if item is None:
-            raise HeaderError("broken authentication parameter")
-        name, quoted, plain = item.groups()
-        name = name.lower()
-        if name in params:
-            raise HeaderError(f"authentication parameter {name[:32]!r} stands twice")
-        params[name] = plain if quoted is None else Quoted(unquote(quoted))
-        position = item.end()
-    return match[1], params
-
-
-def _print_auth(scheme: str, params: Params) -> str:
-    parts = []
-    for name, value in params.items():
-        text = "" if value is None else value
-        plain = type(value) is not Quoted and _PLAIN_VALUE.match(text)
-        parts.append(f"{name}={text}" if plain else f"{name}={quote(text)}")
-    return f"{scheme} {', '.join(parts)}" if parts else scheme
-
-
 @frozen
 class Challenge:
     """WWW-Authenticate or Proxy-Authenticate: one per header line (RFC 3261 §7.3.1)."""
 
     scheme: str
-    params: Params = field(default=_NO_PARAMS, hash=False)
+    params: Params = field(default=NO_PARAMS, hash=False)
     proxy: bool = False
     """True when it stood in Proxy-Authenticate."""
 
     @staticmethod
     def parse(text: str, proxy: bool = False) -> Challenge:
         """Read one line. Raises `HeaderError`."""
-        return Challenge(*_parse_auth(text), proxy)
+        return Challenge(*parse_auth(text), proxy)
 
     def __str__(self) -> str:
-        return _print_auth(self.scheme, self.params)
+        return print_auth(self.scheme, self.params)
 
 
 @frozen(repr=False)
@@ -504,15 +395,15 @@ class Credentials:
     """Authorization or Proxy-Authorization: one per header line. Its repr tells neither response nor nonce."""
 
     scheme: str
-    params: Params = field(default=_NO_PARAMS, hash=False)
+    params: Params = field(default=NO_PARAMS, hash=False)
 
     @staticmethod
     def parse(text: str) -> Credentials:
         """Read one line. Raises `HeaderError`."""
-        return Credentials(*_parse_auth(text))
+        return Credentials(*parse_auth(text))
 
     def __repr__(self) -> str:
         return f"<Credentials {self.scheme} {self.params.get('username', '')!r}>"
 
     def __str__(self) -> str:
-        return _print_auth(self.scheme, self.params)
+        return print_auth(self.scheme, self.params)

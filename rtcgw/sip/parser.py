@@ -29,7 +29,7 @@ MAX_LINE = 8192
 
 _REQUEST = re.compile(r"([A-Za-z0-9\-.!%*_+`'~]+) ([^\s]+) SIP/([0-9]+\.[0-9]+)\Z", re.I)
 _STATUS = re.compile(r"SIP/([0-9]+\.[0-9]+) ([1-6][0-9][0-9])(?: (.*))?\Z", re.I | re.S)
-_FOLD = re.compile(r"[ \t]*\r\n[ \t]+")
+_FOLD = re.compile(r"\r\n[ \t]+")
 _LENGTH = re.compile(r"[0-9]{1,10}\Z")
 _LENGTH_LINE = re.compile(rb"(?:^|\n)(?:content-length|l)[ \t]*:((?:[^\r\n]|\r\n[ \t])*)", re.I)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
@@ -279,13 +279,12 @@ class StreamParser:
     The buffer never holds more than one message's limit beyond what was fed.
     """
 
-    __slots__ = ("_broken", "_buffer", "_need", "_scanned", "_single")
+    __slots__ = ("_broken", "_buffer", "_need", "_scanned")
 
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._scanned = 0
         self._need = 0
-        self._single = False
         self._broken: ParseError | None = None
 
     def feed(self, data: bytes) -> list[Request | Response | KeepAlive | ParseError]:
@@ -313,7 +312,6 @@ class StreamParser:
         if not self._need:
             if buffer[0] in b"\r\n":
                 return self._keep_alive(found)
-            self._single = False
             end = buffer.find(b"\r\n\r\n", max(0, self._scanned - 3))
             if end < 0:
                 self._scanned = len(buffer)
@@ -340,15 +338,14 @@ class StreamParser:
             return False
         if buffer[:4] == b"\r\n\r\n":
             del buffer[:4]
-            self._single = False
             found.append(KeepAlive.PING)
         elif len(buffer) == 3:
             return False
         else:
             del buffer[:2]
-            # A ping cut in two: its first half has been told as a pong, which does no harm.
-            found.append(KeepAlive.PING if self._single else KeepAlive.PONG)
-            self._single = not self._single
+            # A ping cut in two would be told as two pongs. To wait for the other half instead would hold back
+            # every true pong until the next message, and the connection would be given up for dead.
+            found.append(KeepAlive.PONG)
         return True
 
     def _length(self, head: bytes) -> int:

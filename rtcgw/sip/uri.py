@@ -43,7 +43,7 @@ _HEADERS = rf"\?{_HEADER}+={_HEADER}*(?:&{_HEADER}+={_HEADER}*)*"
 _SIP = re.compile(
     rf"(sips?):(?:({_USER})(?::({_AFTER_COLON}))?@)?({_HOST})(?::([0-9]{{1,5}}))?({_PARAMS})({_HEADERS})?\Z", re.I
 )
-_TEL = re.compile(rf"(tel):(\+?[0-9A-Fa-f*#\-.()]*[0-9A-Fa-f*#][0-9A-Fa-f*#\-.()]*)({_PARAMS})\Z", re.I)
+_TEL = re.compile(rf"(tel):(?=\+?[-.()]*[0-9A-Fa-f*#])(\+?[0-9A-Fa-f*#\-.()]++)({_PARAMS})\Z", re.I)
 _ABSOLUTE = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):([^\x00-\x20<>\"\x7f]+)\Z")
 _HOST_ONLY = re.compile(rf"(?:{_HOST})\Z")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")

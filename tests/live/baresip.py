@@ -8,7 +8,8 @@
     assert abs(await phone.heard() - 440) < 5
 
 What baresip 1.0 wants to be told: `ausine` needs a source of 48 kHz and two channels, or the 200 is never sent;
-`module_app menu.so` must be there for ctrl_tcp's commands to exist; it listens for TLS on its SIP port + 1.
+`module_app menu.so` must be there for ctrl_tcp's commands to exist; it listens for TLS on its SIP port + 1;
+names of recordings are cut at 128 characters, hence a relative folder.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ audec_format s16
 rtp_ports {rtp}-{rtp_end}
 rtp_stats yes
 jitter_buffer_delay 1-5
-snd_path {folder}
+snd_path .
 module_path {modules}
 module g722.so
 module g711.so
@@ -222,7 +223,6 @@ class Baresip:
             rtp=who.rtp_port,
             rtp_end=who.rtp_port + 9,
             tone=self.tone,
-            folder=self.folder,
             modules=modules,
             control=self._control_port,
         )

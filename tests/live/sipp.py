@@ -144,6 +144,15 @@ class SippRun:
         """Wait until the SIP port is bound: a call may come now."""
         await until(f"SIPp listens\n{self.running.tail()}", lambda: bound(self.port), 5)
 
+    async def saw(self, pattern: str, times: int = 1) -> None:
+        """Wait until so many lines of the messages on the wire match `pattern`."""
+        form = re.compile(pattern, re.MULTILINE)
+
+        def look() -> bool:
+            return len(form.findall(self._read("messages"))) >= times
+
+        await until(f"{times} times {pattern} at SIPp", look, self.timeout)
+
     async def end(self) -> Outcome:
         """Wait for the scenario's end."""
         status = await self.running.end(self.timeout + 5)

@@ -57,8 +57,8 @@ class BaresipTests(TestCase):
         await until("a second of sound", lambda: erin.recording().stat().st_size > 60000)
         await erin.hang_up()
         await frank.event("CALL_CLOSED")
-        self.assertAlmostEqual(erin.heard(), 1000, delta=5)
-        self.assertAlmostEqual(frank.heard(), 700, delta=5)
+        self.assertApproximates(erin.heard(), 1000, 5)
+        self.assertApproximates(frank.heard(), 700, 5)
 
 
 @need("kamailio", "baresip", "linphonec")
@@ -82,8 +82,8 @@ class LinphoneTests(TestCase):
         await grace.recorded(1.5)
         grace.hang_up()
         await erin.event("CALL_CLOSED")
-        self.assertAlmostEqual(erin.heard(), 900, delta=5)
-        self.assertAlmostEqual(grace.heard(), 700, delta=5)
+        self.assertApproximates(erin.heard(), 900, 5)
+        self.assertApproximates(grace.heard(), 700, 5)
 
 
 @need("rtpengine")

@@ -1,6 +1,6 @@
 """SIP over one TCP or TLS connection, whoever opened it.
 
-    CONNECTING -> OPEN <-> PINGED -> CLOSED
+    CONNECTING -> OPEN <-> PINGED -> (PARTING) -> CLOSED
 
 Messages written while the connection is being made wait in a bounded queue; when it is
 refused, each goes its own way on (`Outgoing.refused`). Keep-alive is RFC 5626 §3.5.1: double
@@ -14,8 +14,10 @@ from collections import deque
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IAddress, IPushProducer, ITCPTransport
 from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -34,6 +36,10 @@ HIGH_WATER = 1024 * 1024
 """Bytes that may wait for a peer that does not read, beyond the reactor's own 64 KiB."""
 PONG_WITHIN = 10.0
 """Seconds (RFC 5626 §4.4.1)."""
+PART_WITHIN = 5.0
+"""Seconds."""
+
+log = Logger()
 
 
 class StreamState(Enum):
@@ -42,6 +48,8 @@ class StreamState(Enum):
     CONNECTING = "connecting"
     OPEN = "open"
     PINGED = "pinged"
+    PARTING = "parting"
+    """The peer has been told what it did wrong, and is given the time to read it."""
     CLOSED = "closed"
 
 
@@ -52,10 +60,12 @@ class StreamEvent(Enum):
     REFUSED = "refused"
     LOST = "lost"
     CLOSE = "close"
+    BROKEN = "broken"
     PONG = "pong"
     TIMER_PING = "ping is due"
     TIMER_PONG = "no pong"
     TIMER_IDLE = "idle"
+    TIMER_PART = "parting takes too long"
 
 
 @implementer(IConnection, IPushProducer)
@@ -80,14 +90,14 @@ class SipStream(Protocol):
 
     @property
     def usable(self) -> bool:
-        """Whether messages may be given to it."""
-        return self.machine.state is not StreamState.CLOSED
+        """Whether messages are still taken from it."""
+        return self.machine.state in (StreamState.OPEN, StreamState.PINGED)
 
     # -- sending -----------------------------------------------------------------------------
 
     def send(self, data: bytes) -> bool:
         """See `IConnection`."""
-        if self.machine.state not in (StreamState.OPEN, StreamState.PINGED):
+        if not self.usable:
             return False
         if self._paused:
             self._backlog += len(data)
@@ -141,7 +151,7 @@ class SipStream(Protocol):
             self._take(self._parser.feed(data))
         except StreamBroken as broken:
             self._take([*broken.completed, broken.error])
-            self.machine.handle(StreamEvent.CLOSE)
+            self.machine.handle(StreamEvent.BROKEN)
 
     def _take(self, items: list[Request | Response | KeepAlive | ParseError]) -> None:
         for item in items:
@@ -161,6 +171,13 @@ class SipStream(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone."""
+        if not reason.check(ConnectionDone, ConnectionLost, ConnectionAborted):  # TLS, mostly: whoever looks must know
+            log.warn(
+                "SIP connection with {host}:{port} failed: {error}",
+                host=self.remote[0],
+                port=self.remote[1],
+                error=reason.getErrorMessage(),
+            )
         self.machine.handle(StreamEvent.LOST)
 
     def refused(self, reason: Failure) -> None:
@@ -200,6 +217,11 @@ class SipStream(Protocol):
     def _gone(self) -> None:
         self._front.closed(self)
 
+    def _part(self) -> None:
+        self._front.retire(self)
+        self._socket.unregisterProducer()  # type: ignore[attr-defined] # see connectionMade
+        self._socket.loseConnection()
+
     def _abort(self) -> None:
         self._front.closed(self)
         if self.transport is not None:
@@ -223,6 +245,9 @@ class SipStream(Protocol):
 
     def _pong_delay(self) -> float:
         return PONG_WITHIN
+
+    def _part_delay(self) -> float:
+        return PART_WITHIN
 
     def _idle_delay(self) -> float:
         return self._front.idle
@@ -257,24 +282,32 @@ STREAM: Table[StreamState, StreamEvent] = Table(
 
         (_S.OPEN, _E.LOST): Row(_S.CLOSED, (_P._gone,)),
         (_S.OPEN, _E.CLOSE): Row(_S.CLOSED, (_P._abort,)),
+        (_S.OPEN, _E.BROKEN): Row(_S.PARTING, (_P._part,)),
         (_S.OPEN, _E.TIMER_PING): Row(_S.PINGED, (_P._ping,)),
         (_S.OPEN, _E.TIMER_IDLE): Row(_S.OPEN, (_P._idle,)),
 
         (_S.PINGED, _E.PONG): Row(_S.OPEN),
         (_S.PINGED, _E.LOST): Row(_S.CLOSED, (_P._gone,)),
         (_S.PINGED, _E.CLOSE): Row(_S.CLOSED, (_P._abort,)),
+        (_S.PINGED, _E.BROKEN): Row(_S.PARTING, (_P._part,)),
         (_S.PINGED, _E.TIMER_PONG): Row(_S.CLOSED, (_P._silent, _P._abort)),
         (_S.PINGED, _E.TIMER_IDLE): Row(_S.PINGED, (_P._idle,)),
+
+        (_S.PARTING, _E.LOST): Row(_S.CLOSED, (_P._gone,)),
+        (_S.PARTING, _E.CLOSE): Row(_S.CLOSED, (_P._abort,)),
+        (_S.PARTING, _E.TIMER_PART): Row(_S.CLOSED, (_P._abort,)),
     },
     {
-        _S.CONNECTING: {_E.PONG, _E.TIMER_PING, _E.TIMER_PONG, _E.TIMER_IDLE},
-        _S.OPEN: {_E.MADE, _E.REFUSED, _E.PONG, _E.TIMER_PONG},
-        _S.PINGED: {_E.MADE, _E.REFUSED, _E.TIMER_PING},
+        _S.CONNECTING: {_E.BROKEN, _E.PONG, _E.TIMER_PING, _E.TIMER_PONG, _E.TIMER_IDLE, _E.TIMER_PART},
+        _S.OPEN: {_E.MADE, _E.REFUSED, _E.PONG, _E.TIMER_PONG, _E.TIMER_PART},
+        _S.PINGED: {_E.MADE, _E.REFUSED, _E.TIMER_PING, _E.TIMER_PART},
+        _S.PARTING: set(_E) - {_E.LOST, _E.CLOSE, _E.TIMER_PART},
         _S.CLOSED: set(_E),
     },
     [
         Timer("ping", frozenset({_S.OPEN}), _P._ping_delay, _E.TIMER_PING),
         Timer("pong", frozenset({_S.PINGED}), _P._pong_delay, _E.TIMER_PONG),
+        Timer("part", frozenset({_S.PARTING}), _P._part_delay, _E.TIMER_PART),
         Timer("idle", frozenset({_S.OPEN, _S.PINGED}), _P._idle_delay, _E.TIMER_IDLE),
     ],
 )

@@ -356,6 +356,10 @@ class SipTransport:
     def closed(self, stream: SipStream) -> None:
         """A connection is gone, or never was."""
         self._open.discard(stream)
+        self.retire(stream)
+
+    def retire(self, stream: SipStream) -> None:
+        """No new request is given to a connection."""
         key = (stream.transport_name, stream.remote)
         if self._outbound.get(key) is stream:
             del self._outbound[key]

@@ -8,6 +8,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
+from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
 from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 
@@ -73,6 +74,19 @@ class Recorder:
 
     def got_failure(self, tx: object, failure: Failure) -> None:
         self.heard.append(failure)
+
+
+def log_lines(case: TestCase) -> list[str]:
+    """The lines that are logged from now on until the test ends."""
+    lines: list[str] = []
+
+    @implementer(ILogObserver)
+    def observer(event: LogEvent) -> None:
+        lines.append(formatEvent(event))
+
+    globalLogPublisher.addObserver(observer)
+    case.addCleanup(globalLogPublisher.removeObserver, observer)
+    return lines
 
 
 class FakeOutgoing:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from rtcgw.media.sdp import Codec, Direction, Media, Session, net
 from rtcgw.model.defaults import PTIME, SDP_SESSION_NAME
@@ -162,20 +162,45 @@ def _codec_lines(lines: list[str], codecs: Sequence[Codec]) -> None:
             lines.append(f"a=fmtp:{codec.pt} {codec.fmtp}")
 
 
-def audio_only(session: Session, index: int) -> Session:
-    """The description reduced to one media line, for a media engine that need not know the others."""
+def audio_only(session: Session, index: int, codecs: Sequence[Codec]) -> Session:
+    """The description reduced to one media line and these codecs, for an engine that need not know the others.
+
+    Payload types without a mapping are gone with the rest: rtpengine would make `a=rtpmap:126 /0` of one,
+    for which Chromium refuses the whole description.
+    """
     media = session.media[index]
-    attributes = {name: values for name, values in session.attributes.items() if name != "group"}
-    mid = media.get("mid")
-    if mid is not None and "group" in session.attributes:
-        attributes["group"] = [f"BUNDLE {mid}"]
-    return Session(
-        session.user,
-        session.number,
-        session.version,
-        session.address,
-        session.host,
-        session.direction,
-        attributes,
-        [media],
-    )
+    kept = {str(codec.pt) for codec in codecs}
+    attributes = {name: values for name, values in media.attributes.items() if name not in _BY_PAYLOAD}
+    attributes["rtpmap"] = [codec.rtpmap for codec in codecs]
+    fmtp = [value for value in media.attributes.get("fmtp", ()) if value.partition(" ")[0] in kept]
+    if fmtp:
+        attributes["fmtp"] = fmtp
+    attributes.pop("bundle-only", None)
+    line = evolve(media, formats=[str(codec.pt) for codec in codecs], attributes=attributes)
+    shared = {name: values for name, values in session.attributes.items() if name not in ("group", "msid-semantic")}
+    if (mid := media.get("mid")) is not None and "group" in session.attributes:
+        shared["group"] = [f"BUNDLE {mid}"]
+    return evolve(session, attributes=shared, media=[line])
+
+
+def for_browser(session: Session, slots: Sequence[Slot], index: int) -> str:
+    """An engine's description of the audio line, set among the browser's media lines; from `s=` on."""
+    line = session.media[0]
+    attributes = {name: values for name, values in line.attributes.items() if name not in _UNWANTED}
+    shared = {name: values for name, values in session.attributes.items() if name not in _UNWANTED}
+    shared.pop("group", None)
+    if (mid := slots[index].mid) is not None:
+        attributes["mid"] = [mid]
+        shared["group"] = [f"BUNDLE {mid}"]
+    audio = evolve(line, host=session.host_of(line), attributes=attributes)
+    media = [audio if place == index else slot.refused() for place, slot in enumerate(slots)]
+    for other in media:
+        other.host = audio.host
+    lines = str(evolve(session, host=None, attributes=shared, media=media)).split("\r\n", 2)
+    return lines[2]
+
+
+_BY_PAYLOAD = frozenset({"rtpmap", "fmtp", "rtcp-fb"})
+_UNWANTED = frozenset(
+    {"extmap", "extmap-allow-mixed", "msid", "msid-semantic", "ssrc", "ssrc-group", "rtcp-xr", "crypto"}
+)

@@ -57,24 +57,3 @@ def success(request: stun.Message, address: tuple[str, int], password: bytes) ->
     response.attributes["XOR-MAPPED-ADDRESS"] = address
     response.add_message_integrity(password)
     return bytes(response)
-
-
-def check(name: str, password: bytes, nominate: bool, tie_breaker: int = 1) -> bytes:
-    """A connectivity check of a controlling agent, `name` being `their-ufrag:our-ufrag`; for peers in tests."""
-    request = stun.Message(stun.Method.BINDING, stun.Class.REQUEST)
-    request.attributes["USERNAME"] = name
-    request.attributes["PRIORITY"] = 0x6E7F1EFF
-    request.attributes["ICE-CONTROLLING"] = tie_breaker
-    if nominate:
-        request.attributes["USE-CANDIDATE"] = None
-    request.add_message_integrity(password)
-    return bytes(request)
-
-
-def is_success(data: bytes, password: bytes) -> bool:
-    """A proven success response to a check; for peers in tests."""
-    try:
-        message = stun.parse_message(data)
-    except BadStun:
-        return False
-    return message.message_class is stun.Class.RESPONSE and message.check_message_integrity(password)

@@ -1,4 +1,4 @@
-"""A browser's media endpoint without a browser and without sockets: ICE (controlling), DTLS client, SRTP.
+"""A browser's media endpoint without a browser and without sockets: full ICE, DTLS client, SRTP.
 
 It writes descriptions as long as Chromium's, so that what must not leak is there to leak. Give it a
 clock and a `send(datagram, address)`, feed it what arrives, and it connects by itself: it sends checks,
@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from aioice import stun
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from rtcgw.media import stun
 from rtcgw.media.dtls import Association, DtlsError, Fingerprint, Identity
 from rtcgw.media.sdp import Session, parse
 from rtcgw.media.srtp import SrtpError, Transform, inbound, outbound
@@ -57,6 +57,8 @@ class WebRtcPeer:
         self.direction = "sendrecv"
         self.active = True
         """DTLS client."""
+        self.controlling = True
+        """False where a gateway that is not ICE-lite has offered (RFC 8445 §6.1.1)."""
         self.fingerprint = self.identity.fingerprint
         self.version = 0
         self.remote: Session | None = None
@@ -82,6 +84,7 @@ class WebRtcPeer:
 
     def answer(self, sdp: str) -> str:
         """Answer an offer; from now on it connects."""
+        self.controlling = "a=ice-lite" in sdp
         session = self._take(sdp)
         audio = next(media for media in session.media if media.kind == "audio")
         known = {name.lower(): pt for pt, (name, _) in FORMATS.items()}
@@ -91,6 +94,7 @@ class WebRtcPeer:
 
     def accept(self, sdp: str) -> None:
         """Take the answer to our offer; from now on it connects."""
+        self.controlling = True
         self._take(sdp)
 
     def restart(self) -> None:
@@ -152,7 +156,7 @@ class WebRtcPeer:
         """Take a datagram."""
         first = data[0]
         if first < 4:
-            self._stun(data)
+            self._stun(data, source)
         elif 19 < first < 64:
             self._dtls(data)
         elif 127 < first < 192 and self._open is not None:
@@ -198,16 +202,32 @@ class WebRtcPeer:
             return
         audio = next(media for media in self.remote.media if media.kind == "audio")
         name = f"{audio.get('ice-ufrag')}:{self.ufrag}"
-        self._send(stun.check(name, (audio.get("ice-pwd") or "").encode(), True), self.target)
+        request = stun.Message(stun.Method.BINDING, stun.Class.REQUEST)
+        request.attributes["USERNAME"] = name
+        request.attributes["PRIORITY"] = 0x6E7F1EFF
+        if self.controlling:
+            request.attributes["ICE-CONTROLLING"] = 1
+            request.attributes["USE-CANDIDATE"] = None
+        else:
+            request.attributes["ICE-CONTROLLED"] = 1
+        request.add_message_integrity((audio.get("ice-pwd") or "").encode())
+        self._send(bytes(request), self.target)
         self._later("check", KEEP if self.answered else CHECK, self._check)
 
-    def _stun(self, data: bytes) -> None:
-        if self.remote is None or self.answered:
-            return
-        audio = next(media for media in self.remote.media if media.kind == "audio")
-        if stun.is_success(data, (audio.get("ice-pwd") or "").encode()):
-            self.answered = True
-            if self.active and self._association is None:
+    def _stun(self, data: bytes, source: Address) -> None:
+        """A full agent's part: answer checks of a controlling gateway, and see our own answered."""
+        message = stun.parse_message(data)
+        if message.message_class is stun.Class.REQUEST:
+            if not message.check_message_integrity(self.password.encode()):
+                return
+            response = stun.Message(stun.Method.BINDING, stun.Class.RESPONSE, message.transaction_id)
+            response.attributes["XOR-MAPPED-ADDRESS"] = source
+            response.add_message_integrity(self.password.encode())
+            self._send(bytes(response), source)
+        elif message.message_class is stun.Class.RESPONSE and self.remote is not None and not self.answered:
+            audio = next(media for media in self.remote.media if media.kind == "audio")
+            self.answered = message.check_message_integrity((audio.get("ice-pwd") or "").encode())
+            if self.answered and self.active and self._association is None:
                 self._association = Association(self.identity, client=True)
                 self._step(self._association.start)
 

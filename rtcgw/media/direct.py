@@ -1,0 +1,90 @@
+"""The backend that carries nothing: descriptions pass as they are, and the parties talk to each other.
+
+Between two browsers always. Between a browser and the core only where the phone itself speaks ICE and
+DTLS-SRTP; a phone that does not is refused with 488, because the call would be mute.
+"""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred, succeed
+from zope.interface import implementer
+
+from rtcgw.media.backend import Access, IMediaBackend, IMediaSession, MediaError, MediaStats, OnNews, Party
+from rtcgw.media.peers import refuse
+from rtcgw.media.sdp import SdpError, Session, parse
+from rtcgw.model.identity import SessionId
+from rtcgw.model.reason import Reason
+
+
+@implementer(IMediaBackend)
+class DirectBackend:
+    """See the module."""
+
+    name = "direct"
+
+    def start(self) -> None:
+        """Nothing is opened."""
+
+    def stop(self) -> None:
+        """Nothing is closed."""
+
+    def check(self) -> Deferred[str]:
+        """Always fit."""
+        return succeed("direct: the parties talk to each other; phones must speak ICE and DTLS-SRTP")
+
+    def open(self, session: SessionId, caller: Access, callee: Access, on_news: OnNews) -> IMediaSession:
+        """See `IMediaBackend`; there is no bound to reach."""
+        return DirectSession(caller, callee)
+
+
+@implementer(IMediaSession)
+class DirectSession:
+    """One call's descriptions, passed on."""
+
+    __slots__ = ("_access",)
+
+    def __init__(self, caller: Access, callee: Access) -> None:
+        self._access = {Party.CALLER: caller, Party.CALLEE: callee}
+
+    def offer(self, origin: Party, sdp: str) -> str:
+        """The offer itself. Raises `MediaError` (MEDIA) for one of a phone that cannot talk to a browser."""
+        return self._passed(origin, sdp)
+
+    def answer(self, origin: Party, sdp: str, final: bool) -> str:
+        """The answer itself. Raises as `offer`."""
+        return self._passed(origin, sdp)
+
+    def reoffer(self, origin: Party, sdp: str) -> None:
+        """Only the other party can answer."""
+
+    def make_offer(self, target: Party) -> str:
+        """There is nobody here who could offer anything: MEDIA."""
+        raise MediaError(Reason.MEDIA, "direct media cannot make an offer of its own")
+
+    def candidate(self, origin: Party, candidate: str | None, mid: str | None, ufrag: str | None) -> bool:
+        """For the other browser; a phone could not take it (RFC 8840 is not spoken here)."""
+        return self._access[origin.other] is not Access.WEB
+
+    def stats(self) -> MediaStats:
+        """Nothing is seen of the packets."""
+        return MediaStats("direct")
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _passed(self, origin: Party, sdp: str) -> str:
+        try:
+            session = parse(sdp)
+        except SdpError as error:
+            raise refuse(f"unreadable description: {error}") from None
+        if self._access[origin] is Access.CORE and not _secured(session):
+            raise refuse("the phone does not speak ICE and DTLS-SRTP, and direct media carries nothing")
+        return sdp
+
+
+def _secured(session: Session) -> bool:
+    """Every media line in use has ICE credentials and a fingerprint."""
+    used = [media for media in session.media if media.port != 0 or media.get("bundle-only") is not None]
+    return bool(used) and all(
+        session.value_of(media, name) for media in used for name in ("ice-ufrag", "ice-pwd", "fingerprint")
+    )

@@ -1,0 +1,179 @@
+"""rtpengine's control protocol NG: a cookie, a space, a bencoded dictionary, in one UDP datagram each way.
+
+A request is repeated with the same cookie, by which the engine knows it for a repetition and gives its
+first answer again. Which commands are sent, and what they mean, is `rtpengine.py`'s matter.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from itertools import count
+from typing import TypeAlias, Union
+
+from attrs import define, field
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.protocol import DatagramProtocol
+from twisted.logger import Logger
+
+from rtcgw.media.sockets import Address, Write
+
+log = Logger()
+
+Value: TypeAlias = Union[str, int, "Sequence[Value]", "Mapping[str, Value]"]
+Reply: TypeAlias = dict[str, "Value"]
+
+REPEATS = (0.5, 1.0, 2.0)
+"""Seconds after the first sending at which a request is repeated."""
+MAX_PENDING = 10000
+"""Requests waiting for an answer; beyond it new ones fail at once."""
+MAX_DEPTH = 16
+"""Lists and dictionaries within each other that are read."""
+
+
+class NgError(Exception):
+    """The engine did not answer in time, or refused. The message is for the log."""
+
+
+class NgTimeout(NgError):
+    """The engine did not answer in time."""
+
+
+def encode(value: Value) -> bytes:
+    """A value as bencode; dictionary keys in the order given, text as UTF-8."""
+    if isinstance(value, str):
+        data = value.encode()
+        return b"%d:%b" % (len(data), data)
+    if isinstance(value, int):
+        return b"i%de" % value
+    if isinstance(value, Mapping):
+        return b"d" + b"".join(encode(key) + encode(item) for key, item in value.items()) + b"e"
+    return b"l" + b"".join(map(encode, value)) + b"e"
+
+
+def decode(data: bytes) -> Value:
+    """A bencoded value. Raises `ValueError` for anything that is not exactly one, or is too deep."""
+    value, end = _decode(data, 0, 0)
+    if end != len(data):
+        raise ValueError("octets after the value")
+    return value
+
+
+def _decode(data: bytes, place: int, depth: int) -> tuple[Value, int]:
+    if depth > MAX_DEPTH:
+        raise ValueError("too deep")
+    kind = data[place : place + 1]
+    if kind == b"i":
+        end = data.index(b"e", place)
+        return int(data[place + 1 : end]), end + 1
+    if kind in (b"l", b"d"):
+        items: list[Value] = []
+        place += 1
+        while data[place : place + 1] != b"e":
+            item, place = _decode(data, place, depth + 1)
+            items.append(item)
+        if kind == b"l":
+            return items, place + 1
+        if len(items) % 2:
+            raise ValueError("a key without a value")
+        return {str(key): item for key, item in zip(items[::2], items[1::2], strict=True)}, place + 1
+    colon = data.index(b":", place)
+    length = data[place:colon]
+    start = colon + 1
+    if not length.isdigit() or start + int(length) > len(data):
+        raise ValueError("a text cut short")
+    end = start + int(length)
+    return data[start:end].decode("utf-8", "replace"), end
+
+
+@define(eq=False)
+class _Request:
+    data: bytes
+    node: Address
+    answer: Deferred[Reply]
+    timers: list[IDelayedCall] = field(factory=list)
+
+
+class NgClient(DatagramProtocol):
+    """Sends requests to any number of engines from one socket."""
+
+    def __init__(self, clock: IReactorTime, timeout: float) -> None:
+        self._clock = clock
+        self._timeout = timeout
+        self._write: Write | None = None
+        self._pending: dict[bytes, _Request] = {}
+        self._prefix = secrets.token_hex(4)
+        self._numbers = count(1)
+        self.counters = {"repeated": 0, "timeout": 0, "stray": 0, "broken": 0}
+        """Requests repeated and timed out; datagrams nobody waits for, and such as are no answer."""
+
+    def opened(self, write: Write) -> None:
+        """The socket is open."""
+        self._write = write
+
+    @property
+    def pending(self) -> int:
+        """Requests waiting for an answer."""
+        return len(self._pending)
+
+    def request(self, node: Address, message: Mapping[str, Value]) -> Deferred[Reply]:
+        """Ask an engine. Fires with its answer, whatever its `result` says; fails with `NgError`."""
+        answer: Deferred[Reply] = Deferred()
+        if self._write is None or len(self._pending) >= MAX_PENDING:
+            answer.errback(NgError("not connected" if self._write is None else "too many requests are waiting"))
+            return answer
+        cookie = f"{self._prefix}{next(self._numbers)}".encode()
+        request = _Request(cookie + b" " + encode(message), node, answer)
+        later = self._clock.callLater
+        request.timers = [later(delay, self._repeat, request) for delay in REPEATS if delay < self._timeout]
+        request.timers.append(later(self._timeout, self._give_up, cookie))
+        self._pending[cookie] = request
+        self._send(request)
+        return answer
+
+    def datagramReceived(self, datagram: bytes, addr: Address) -> None:
+        """An engine's answer; what is none is dropped and counted."""
+        cookie, _, body = datagram.partition(b" ")
+        request = self._pending.get(cookie)
+        if request is None or request.node != addr:
+            self.counters["stray"] += 1
+            return
+        try:
+            reply = decode(body)
+        except (ValueError, RecursionError):
+            reply = ""
+        if not isinstance(reply, dict):
+            self.counters["broken"] += 1
+            return
+        self._forget(cookie)
+        request.answer.callback(reply)
+
+    def close(self) -> None:
+        """Every waiting request fails."""
+        for cookie in list(self._pending):
+            self._forget(cookie).answer.errback(NgError("closing"))
+        self._write = None
+
+    def _repeat(self, request: _Request) -> None:
+        self.counters["repeated"] += 1
+        self._send(request)
+
+    def _send(self, request: _Request) -> None:
+        if self._write is not None:
+            try:
+                self._write(request.data, request.node)
+            except OSError as error:
+                log.debug("rtpengine {node}: {error}", node=request.node, error=error)  # the time-out tells the rest
+
+    def _give_up(self, cookie: bytes) -> None:
+        self.counters["timeout"] += 1
+        request = self._forget(cookie)
+        request.answer.errback(NgTimeout(f"no answer from {request.node[0]}:{request.node[1]}"))
+
+    def _forget(self, cookie: bytes) -> _Request:
+        request = self._pending.pop(cookie)
+        for timer in request.timers:
+            if timer.active():
+                timer.cancel()
+        return request

@@ -1,0 +1,140 @@
+"""The backend that leaves the sound to rtpengine, over its NG protocol.
+
+The engine gets the audio line only, reduced to codecs that need no transcoding, and never writes to the
+core: what it says is read, and our own builder writes the core's description, so that no WebRTC word can
+slip through. Towards browsers its own description is used (its ICE, its DTLS), in the browser's media lines.
+
+`delete` ends every session that the engine has heard of, also one that is closed while a request is out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from itertools import count
+from typing import Any
+
+from attrs import frozen
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort, IReactorTime, IReactorUDP
+from zope.interface import implementer
+
+from rtcgw.media import sockets
+from rtcgw.media.backend import Access, IMediaBackend, IMediaSession, MediaError, OnNews
+from rtcgw.media.engined import EngineSession
+from rtcgw.media.ng import NgClient
+from rtcgw.media.ngnode import NgNode
+from rtcgw.model.identity import SessionId
+from rtcgw.model.reason import Reason
+
+
+@frozen
+class RtpengineSettings:
+    """What the backend needs to know."""
+
+    nodes: tuple[tuple[str, int], ...] = (("127.0.0.1", 2223),)
+    """Control address and port of each engine; addresses, not names."""
+    timeout: float = 3.0
+    """Seconds that a request may take, with its repetitions."""
+    ping: float = 5.0
+    """Seconds between two health checks of a node."""
+    codecs: tuple[str, ...] = ("PCMU", "PCMA", "G722")
+    max_sessions: int = 10000
+
+
+@implementer(IMediaBackend)
+class RtpengineBackend:
+    """See the module. `clock` and `udp` are the reactor, twice: it is asked for two things."""
+
+    name = "rtpengine"
+
+    def __init__(self, settings: RtpengineSettings, clock: IReactorTime, udp: IReactorUDP) -> None:
+        self.settings = settings
+        self.client = NgClient(clock, settings.timeout)
+        self.nodes = [NgNode(self.client, address, clock, settings.ping) for address in settings.nodes]
+        self.sessions: dict[SessionId, EngineSession] = {}
+        self._udp = udp
+        self._port: IListeningPort | None = None
+        self._turn = count()
+        self._deleting: set[Deferred[Any]] = set()
+
+    def start(self) -> Deferred[None]:
+        """Meet the engines. Fails with `MediaError` (UNREACHABLE) where none answers; one is enough."""
+        self._listen()
+        asked: Deferred[Any] = DeferredList([node.start() for node in self.nodes], consumeErrors=True)
+        return asked.addCallback(lambda _: self._met())
+
+    def stop(self) -> Deferred[None]:
+        """Delete every session, then close the socket."""
+        for session in list(self.sessions.values()):
+            session.close()
+        for node in self.nodes:
+            node.stop()
+        done: Deferred[Any] = DeferredList(list(self._deleting), consumeErrors=True)
+        return done.addCallback(self._close_port)
+
+    def check(self) -> Deferred[str]:
+        """Which engines answer; fails where none does. May be called before `start`."""
+        opened = self._port is None
+        self._listen()
+        asked: Deferred[Any] = DeferredList(
+            [self.client.request(node.address, {"command": "ping"}) for node in self.nodes], consumeErrors=True
+        )
+        asked.addCallback(self._checked)
+        if opened:
+            asked.addBoth(self._then_close)
+        return asked
+
+    def open(self, session: SessionId, caller: Access, callee: Access, on_news: OnNews) -> IMediaSession:
+        """See `IMediaBackend`. Raises `MediaError`: MEDIA_FAILED where no engine is up, OVERLOADED at the bound."""
+        if caller is callee:
+            raise MediaError(Reason.MEDIA, "rtpengine joins a browser and the core only")
+        if len(self.sessions) >= self.settings.max_sessions:
+            raise MediaError(Reason.OVERLOADED, f"{self.settings.max_sessions} media sessions are open")
+        healthy = [node for node in self.nodes if node.healthy]
+        if not healthy:
+            raise MediaError(Reason.MEDIA_FAILED, "no rtpengine is up")
+        node = healthy[next(self._turn) % len(healthy)]
+        made = EngineSession(session, caller, callee, node, self.settings.codecs, on_news, self._finish)
+        self.sessions[session] = made
+        return made
+
+    def _finish(self, session: EngineSession, goodbye: Coroutine[Any, Any, None] | None) -> None:
+        """A session is closed; `goodbye`, if the engine knows it, tells the engine."""
+        self.sessions.pop(session.id, None)
+        if goodbye is not None:
+            deleting: Deferred[Any] = Deferred.fromCoroutine(goodbye)
+            self._deleting.add(deleting)
+            deleting.addBoth(lambda _: self._deleting.discard(deleting))
+
+    def _listen(self) -> None:
+        if self._port is not None:
+            return
+        host = "::" if ":" in self.settings.nodes[0][0] else ""
+        try:
+            self._port = sockets.listen(self._udp, 0, self.client, host)
+        except CannotListenError as error:
+            raise MediaError(Reason.INTERNAL, f"no UDP port for rtpengine's control: {error.socketError}") from None
+        self.client.opened(sockets.writer(self._port))
+
+    def _met(self) -> None:
+        if not any(node.healthy for node in self.nodes):
+            raise MediaError(Reason.UNREACHABLE, f"no rtpengine answers: {', '.join(map(str, self.nodes))}")
+
+    def _checked(self, answers: list[tuple[bool, Any]]) -> str:
+        alive = [str(node) for node, (fine, _) in zip(self.nodes, answers, strict=True) if fine]
+        if not alive:
+            raise MediaError(Reason.UNREACHABLE, f"no rtpengine answers: {', '.join(map(str, self.nodes))}")
+        return f"rtpengine: {len(alive)} of {len(self.nodes)} answer: {', '.join(alive)}"
+
+    def _then_close(self, result: Any) -> Deferred[Any]:
+        return self._close_port(None).addCallback(lambda _: result)
+
+    def _close_port(self, _: object) -> Deferred[Any]:
+        self.client.close()
+        port, self._port = self._port, None
+        closed: Deferred[Any] = Deferred()
+        if port is None:
+            closed.callback(None)
+            return closed
+        return sockets.stop(port)

@@ -32,16 +32,19 @@ class GatewayCase(TestCase):
         attach: str = "B",
         secrets: Mapping[str, str] | None = None,
         registered: bool = True,
-        **sections: Mapping[str, Any],
+        sections: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> Gateway:
-        """A running gateway that has registered `subscribers` (by default gw1 and gw2)."""
+        """A running gateway that has registered `subscribers`, by default gw1 and gw2.
+
+        `sections`: more of its configuration, by the names of the tables.
+        """
         gateway = Gateway(
             self.folder / "gateway",
             self.core,
             subscribers or ("gw1", "gw2"),
             attach=attach,
             secrets=secrets or {},
-            sections=sections,
+            sections=sections or {},
         )
         self.addCleanup(gateway.stop)
         await gateway.start(registered)

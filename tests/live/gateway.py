@@ -153,7 +153,7 @@ class Gateway:
         keys: dict[str, Any] = {
             "name": who.user,
             "impi": who.impi,
-            "impus": [impu.uri for impu in who.impus],
+            "impus": [who.uri, who.number],
             "domain": DOMAIN,
             "attach": self.attach,
         }

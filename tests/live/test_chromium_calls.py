@@ -28,7 +28,7 @@ class ChromiumCase(GatewayCase):
 
     async def start(self) -> tuple[Gateway, Baresip, Page]:
         """A gateway, a registered phone, and the softphone logged in as wanda."""
-        gateway = await self.gateway("gw1", **self.sections)
+        gateway = await self.gateway("gw1", sections=self.sections)
         phone = Baresip(named("erin"), self.folder / "erin", self.core, tone=PHONE_TONE)
         await phone.start()
         self.addCleanup(phone.stop)

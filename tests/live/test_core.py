@@ -28,12 +28,15 @@ class CoreTests(TestCase):
         self.alice = Sipp(named("alice"), folder, self.core)
         self.bob = Sipp(named("bob"), folder, self.core)
 
-    async def call(self, calling: str, called: str) -> None:
-        """Both register; `called` by bob must match `calling` by alice."""
-        await self.alice.register()
-        await self.bob.register()
+    async def call(self, calling: str, called: str, direct: bool = False) -> None:
+        """`called` by bob must match `calling` by alice, both registered, or with `direct` past the core."""
+        port = self.bob.who.sip_port
+        if not direct:
+            await self.alice.register()
+            await self.bob.register()
         there = await self.bob.called(called)
-        here = self.alice.calling(calling, self.bob.who.uri)
+        callee = f"sip:bob@127.0.0.1:{port}" if direct else self.bob.who.uri
+        here = self.alice.calling(calling, callee, to=port if direct else None)
         try:
             await here.passed()
             await there.passed()
@@ -91,3 +94,15 @@ class CoreTests(TestCase):
     async def test_offerless(self) -> None:
         """The offer comes with the 200."""
         await self.call("uac_offerless", "uas_offerless")
+
+    async def test_ack_lost(self) -> None:
+        """The 200 is repeated until the caller's first ACK that arrives."""
+        await self.call("uac_ack_lost", "uas_early")
+
+    async def test_200_repeated(self) -> None:
+        """A repeated 200 is acknowledged again."""
+        await self.call("uac_call", "uas_ack_lost")
+
+    async def test_invite_repeated(self) -> None:
+        """An INVITE that comes three times is one call."""
+        await self.call("uac_invite_repeated", "uas_plain", direct=True)

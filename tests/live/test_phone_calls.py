@@ -85,7 +85,7 @@ class BaresipCallTests(GatewayCase):
 
     async def test_lost_page(self) -> None:
         """A killed browser ends its call after the grace time, on the phone too."""
-        gateway = await self.gateway("gw1", call={"grace": 1})
+        gateway = await self.gateway("gw1", sections={"call": {"grace": 1}})
         phone = await self.phone()
         wanda = await gateway.client("wanda")
         call = await wanda.call(phone.who.uri)

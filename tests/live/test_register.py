@@ -51,7 +51,7 @@ class RegistrationTests(GatewayCase):
 class CoreTroubleTests(GatewayCase):
     async def test_scscf_restarts(self) -> None:
         """After a restart the S-CSCF knows nobody: a call fails, the gateway looks, and is soon back."""
-        gateway = await self.gateway("gw1", sip={"t1": 0.1, "t2": 0.4})
+        gateway = await self.gateway("gw1", sections={"sip": {"t1": 0.1, "t2": 0.4}})
         wanda = await gateway.client("wanda")
         before = self.core.count("gw1@ims.test", "(RE_)?REGISTRATION")
         await self.core.restart_scscf()
@@ -64,7 +64,7 @@ class CoreTroubleTests(GatewayCase):
 
     async def test_scscf_is_silent(self) -> None:
         """A call into silence ends as timed out, and calls work again when the S-CSCF answers again."""
-        gateway = await self.gateway("gw1", sip={"t1": 0.05, "t2": 0.2})
+        gateway = await self.gateway("gw1", sections={"sip": {"t1": 0.05, "t2": 0.2}})
         wanda = await gateway.client("wanda")
         self.core.silence_scscf()
         self.addCleanup(self.core.wake_scscf)

@@ -41,7 +41,7 @@ class Media(DatagramProtocol):
         self.peer = WebRtcPeer(reactor, self._send)
         self.tone = tone
         self.end = RtpEnd(self.peer.send_rtp, frequency=tone)
-        self.peer.on_rtp = lambda packet: self.end.feed(packet)
+        self.peer.on_rtp = self.end.feed
         self._port = reactor.listenUDP(0, self, interface=HOST)
         self._clock = LoopingCall(self._play)
         self._clock.clock = reactor
@@ -84,6 +84,7 @@ class Media(DatagramProtocol):
         keys = (codec.pt for codec in codecs if codec.name == "telephone-event" and codec.rate == 8000)
         if law != self.end.pt or self.end.received == 0:
             self.end = RtpEnd(self.peer.send_rtp, law, self.tone, next(keys, 101))
+            self.peer.on_rtp = self.end.feed
 
     def _play(self) -> None:
         if self.peer.connected:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from typing import Any
+from typing import Any, ClassVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
@@ -43,6 +43,7 @@ class Port(FakeDatagramTransport):
     """A port whose socket raises `error` when it is set."""
 
     error: int | None = None
+    socket: object = None
 
     def write(self, packet: bytes, addr: Any = None) -> None:
         if self.error is not None:
@@ -226,6 +227,25 @@ class SendingTest(TestCase):
         rig.front.send_response(response, Flow("UDP", *PEER))
         rig.clock.advance(0)
         self.assertEqual(heard, ["failed"])
+
+    def test_own_socket(self) -> None:
+        """Where the port has a socket, datagrams go to it directly; a small receive buffer is lived with."""
+
+        class Socket:
+            sent: ClassVar[list[object]] = []
+
+            def sendto(self, data: bytes, address: object) -> None:
+                self.sent.append(address)
+
+            def setsockopt(self, *option: int) -> None:
+                raise OSError(errno.EPERM, "no")
+
+        rig = Rig()
+        rig.port.socket = Socket()
+        rig.udp.startProtocol()
+        self.assertEqual(rig.send(with_via(make_request()), Hop(*PEER)).heard, [])
+        self.assertEqual((Socket.sent, rig.port.written), ([PEER], []))
+        self.assertEqual(rig.front.counters["small_buffer"], 1)
 
     def test_closed(self) -> None:
         """After the port is closed nothing is sent."""

@@ -67,6 +67,7 @@ _PLAIN_VIA = re.compile(
 )
 _CSEQ = re.compile(r"([0-9]{1,20})\s+([A-Za-z0-9\-.!%*_+`'~]+)\Z")
 _RACK = re.compile(r"([0-9]{1,20})\s+([0-9]{1,20})\s+([A-Za-z0-9\-.!%*_+`'~]+)\Z")
+_SLASH = re.compile(r"(?<!\s)\s*/\s*")
 _MAX_NUMBER = 2**32 - 1
 
 
@@ -353,8 +354,8 @@ class ParamValue:
     def parse(text: str) -> ParamValue:
         """Read one value. Raises `HeaderError`."""
         value, semicolon, rest = text.partition(";")
-        value = value.strip()
-        if not value or '"' in value or "," in value:
+        value = _SLASH.sub("/", value.strip())
+        if not PLAIN_VALUE.match(value):
             raise HeaderError("broken value")
         return ParamValue(value, parse_params(rest) if semicolon else NO_PARAMS)
 
@@ -364,7 +365,7 @@ class ParamValue:
         return [ParamValue.parse(item) for value in values for item in split_list(value)]
 
     def __str__(self) -> str:
-        if not PLAIN_VALUE.match(self.value.replace(" ", "")):
+        if not PLAIN_VALUE.match(self.value):
             raise HeaderError("broken value")
         return self.value + print_params(self.params)
 

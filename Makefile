@@ -40,6 +40,7 @@ wheel: $(VENV)/.test-installed ## dist/rtcgw-VERSION-py3-none-any.whl
 
 docs: $(VENV)/.test-installed ## what is written from the code: default file, reference, machine pictures
 	$(BIN)/python tools/config_docs.py
+	$(BIN)/python tools/protocol_docs.py
 	$(BIN)/python tools/draw_machines.py
 
 clean:

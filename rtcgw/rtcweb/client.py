@@ -31,8 +31,8 @@ from rtcgw.rtcweb.legstates import Role
 from rtcgw.rtcweb.legtable import browser_leg
 from rtcgw.rtcweb.tokens import verifier
 from rtcgw.rtcweb.useragent import BrowserLeg, IPage
+from rtcgw.translator.factory import ITranslator
 from rtcgw.translator.flow import Form
-from rtcgw.translator.leg import ILeg
 
 log = Logger()
 
@@ -44,13 +44,6 @@ SERVER: Final = f"rtcgw/{__version__}"
 
 AUTH_CLOSE: Final = 4401
 """WebSocket close code: no or no longer a valid log-in."""
-
-
-class ITranslator(Interface):
-    """Who places calls (330)."""
-
-    def place(origin: ILeg, setup: Setup, form: Form) -> None:
-        """Place a call. On return the leg has a parent, or was told `End`. Nothing is raised."""
 
 
 class ILink(Interface):

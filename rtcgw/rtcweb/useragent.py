@@ -201,7 +201,8 @@ class BrowserLeg:
 
     def candidate(self, message: native.Candidate, page: IPage) -> None:
         """A candidate of the page: passed on, or kept in order until the page has described itself."""
-        news = Candidates(message.candidate, message.mid, message.m_line_index, message.ufrag)
+        # A browser writes the end of candidates as null, or as an empty text (W3C webrtc §4.8.1.1).
+        news = Candidates(message.candidate or None, message.mid, message.m_line_index, message.ufrag)
         if self._described:
             self._report(news)
         elif len(self._held) < HELD_LIMIT:

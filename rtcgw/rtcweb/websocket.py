@@ -9,7 +9,8 @@
 Autobahn is the protocol: handshake, fragments, control frames, closing, violations. Two things are taken from it.
 `processData` handles the common frame, complete, final, uncompressed and masked, in one step and hands every other
 one up. And no connection has timers of its own: one sweep a second looks after all of them, because ten thousand
-pages would otherwise mean twenty thousand delayed calls. This is the only module that imports Autobahn.
+pages would otherwise mean twenty thousand delayed calls. Nobody else imports Autobahn, but
+for the web server, which uses its resource to hand over a request.
 
 What it is not: it knows no users and no calls. It turns frames into messages for a `Client` and back.
 """
@@ -22,10 +23,9 @@ import itertools
 import re
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final, cast
+from typing import Any, Final
 from urllib.parse import urlsplit
 
-from autobahn.twisted.resource import WebSocketResource
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.websocket import USES_NVX
 from autobahn.websocket.protocol import TrafficStats
@@ -33,7 +33,6 @@ from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from twisted.logger import Logger
-from twisted.web.resource import IResource
 from zope.interface import implementer
 
 from rtcgw.config import Web
@@ -48,7 +47,6 @@ _Protocol: Any = WebSocketServerProtocol
 _Factory: Any = WebSocketServerFactory
 _Deny: Any = ConnectionDeny
 _Stats: Any = TrafficStats
-_Resource: Any = WebSocketResource
 
 SWEEP: Final = 1.0
 """Seconds between two looks at all connections."""
@@ -486,8 +484,3 @@ class BrowserFactory(_Factory):  # type: ignore[misc]
             self._timer.cancel()
             self._timer = None
         stopped.callback(None)
-
-
-def websocket_resource(factory: BrowserFactory) -> IResource:
-    """The factory as a leaf of a twisted.web site, for a page and a WebSocket on one port."""
-    return cast(IResource, _Resource(factory))

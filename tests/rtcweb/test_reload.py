@@ -34,6 +34,8 @@ class CandidateTests(LegCase):
         self.page.expect("CANDIDATE", candidate="candidate:2", mid="0", mLineIndex=0, ufrag="v")
         self.world.deliver(Candidates(None))
         self.assertIn("candidate", self.page.expect("CANDIDATE", candidate=None))
+        self.page.send("CANDIDATE", id=None, session=session, candidate="")
+        self.assertEqual(self.world.taken(), [Candidates(None)])
 
     def test_before_description(self) -> None:
         """A callee's candidates wait for its description, then follow it in order."""

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
-from twisted.web.server import Site
 
 from rtcgw.model.events import Candidates
 from rtcgw.rtcweb import websocket
@@ -17,8 +16,8 @@ from rtcgw.rtcweb.websocket import (
     HANDSHAKE_LIMIT,
     BrowserConnection,
     origin_allowed,
-    websocket_resource,
 )
+from rtcgw.web.server import make_site
 from tests.peers.browser import SDP, Browser, BrowserSide, frame, sandbox_config
 from tests.rtcweb.doubles import GATEWAY, World, checked
 
@@ -375,7 +374,7 @@ class LifeTests(SocketCase):
 
     def test_resource(self) -> None:
         """The web server hands an upgrade request over, and the connection is as any other."""
-        site = Site(websocket_resource(self.side.factory), reactor=self.clock)
+        site = make_site(self.side.factory, reactor=self.clock)
         page = Browser(self.side.factory)
         channel = site.buildProtocol(None)
         page.transport.protocol = channel  # type: ignore[attr-defined]

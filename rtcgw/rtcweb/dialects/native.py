@@ -175,7 +175,10 @@ class Hangup(Request, frozen=True, tag="HANGUP"):
     id: RequestId
     session: OfSession
     reason: Annotated[
-        Word | None, Meta(description="`hangup`, `busy`, `declined`, `unwanted`, `unavailable`, `media-failed`.")
+        Word | None,
+        Meta(
+            description="A word for why: `hangup`, `busy`, `declined`, `unwanted`, `unavailable`, `media-failed`, `media-lost`."
+        ),
     ] = None
 
 

@@ -23,6 +23,7 @@ from rtcgw.media.dtls import Identity
 from rtcgw.media.ports import PortPairs
 from rtcgw.media.relay import Latch, Relay, RtcpEnd
 from rtcgw.media.session import EmbeddedSession, Terms
+from rtcgw.media.sockets import Opened
 from rtcgw.media.webport import WebPort
 from rtcgw.model.identity import SessionId
 from rtcgw.model.reason import Reason
@@ -65,6 +66,7 @@ class EmbeddedBackend:
         self.sessions: dict[SessionId, EmbeddedSession] = {}
         self._clock = clock
         self._udp = udp
+        self._opener = sockets.opener(udp)
         self._identity = Identity()
         self._port: IListeningPort | None = None
         self._closing: set[Deferred[Any]] = set()
@@ -74,11 +76,11 @@ class EmbeddedBackend:
         hosts = self.settings.announce or (self.settings.address,)
         if any(host in ("0.0.0.0", "::", "") for host in hosts):  # noqa: S104 - refused here
             raise MediaError(Reason.INTERNAL, "an address that browsers can reach must be announced")
-        self._port = self._open(self.settings.port, self.web, self.settings.address, shared=True)
+        self._port = self._open(self.settings.port, self.web, self.settings.address)
         self.web.opened(sockets.writer(self._port))
 
     def stop(self) -> Deferred[None]:
-        """Close every session, then the ports."""
+        """Close every session, then the ports; it is not started again."""
         for session in list(self.sessions.values()):
             session.close()
         port, self._port = self._port, None
@@ -86,7 +88,7 @@ class EmbeddedBackend:
         if port is not None:
             closing.append(sockets.stop(port))
         done: Deferred[Any] = DeferredList(closing, consumeErrors=True)
-        return done.addCallback(lambda _: None)
+        return done.addCallback(lambda _: self._opener.stop())
 
     def check(self) -> Deferred[str]:
         """Whether the ports can be had; opens and closes them where the backend is not running."""
@@ -131,7 +133,7 @@ class EmbeddedBackend:
             on_news=on_news,
         )
         port, pair = self.pairs.take(lambda port: self._pair(port, made.relay))
-        made.opened(port, sockets.writer(pair[0]), sockets.writer(pair[1]), lambda: self._forget(session, port, pair))
+        made.opened(port, pair[0].write, pair[1].write, lambda: self._forget(session, port, pair))
         self.sessions[session] = made
         return made
 
@@ -147,29 +149,29 @@ class EmbeddedBackend:
             setup_time=settings.setup_time,
         )
 
-    def _pair(self, port: int, relay: Relay) -> tuple[IListeningPort, IListeningPort]:
+    def _pair(self, port: int, relay: Relay) -> tuple[Opened, Opened]:
         """Both sockets of a call. Raises `CannotListenError` with neither left open."""
         address = self.settings.core_address
-        rtp = sockets.listen(self._udp, port, relay, address)
+        rtp = self._opener.open(port, relay, address)
         try:
-            return rtp, sockets.listen(self._udp, port + 1, RtcpEnd(relay), address)
+            return rtp, self._opener.open(port + 1, RtcpEnd(relay), address)
         except CannotListenError:
-            sockets.stop(rtp)
+            rtp.close()
             raise
 
-    def _open(self, port: int, protocol: WebPort, host: str, shared: bool = False) -> IListeningPort:
+    def _open(self, port: int, protocol: WebPort, host: str) -> IListeningPort:
         try:
-            return sockets.listen(self._udp, port, protocol, host, shared)
+            return sockets.listen(self._udp, port, protocol, host)
         except CannotListenError as error:
             raise MediaError(Reason.INTERNAL, f"UDP {host} port {port}: {error.socketError}") from None
 
-    def _forget(self, session: SessionId, port: int, pair: tuple[IListeningPort, IListeningPort]) -> None:
+    def _forget(self, session: SessionId, port: int, pair: tuple[Opened, Opened]) -> None:
         self.sessions.pop(session, None)
         self._release(port, pair)
 
-    def _release(self, port: int, pair: tuple[IListeningPort, IListeningPort]) -> Deferred[Any]:
+    def _release(self, port: int, pair: tuple[Opened, Opened]) -> Deferred[Any]:
         """Close both sockets; the pair is free again once the operating system has them back."""
-        closed: Deferred[Any] = DeferredList([sockets.stop(one) for one in pair], consumeErrors=True)
+        closed: Deferred[Any] = DeferredList([one.close() for one in pair], consumeErrors=True)
         self._closing.add(closed)
 
         def over(_: object) -> None:

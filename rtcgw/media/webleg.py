@@ -28,8 +28,8 @@ from rtcgw.media.srtp import SrtpError, Transform, inbound, outbound
 FLIGHT = 0.4
 """Seconds until an unanswered handshake flight is sent again, doubled each time."""
 FLIGHT_CAP = 6.4
-HANDSHAKE = 20.0
-"""Seconds that a handshake may take."""
+HANDSHAKE = 15.0
+"""Seconds that a handshake may take; less than a session waits for its browser, so that the cause is told."""
 CONSENT = 30.0
 """Seconds without a proven check until the browser is gone (RFC 7675 §5.1)."""
 REPEATS = 8

@@ -10,6 +10,7 @@ import math
 import struct
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import cache
 
 from rtcgw.media.rtp import alaw_to_linear, ulaw_to_linear
 
@@ -35,6 +36,7 @@ def encode(samples: Sequence[int], pt: int) -> bytes:
     return bytes(out)
 
 
+@cache
 def tone(frequency: float, pt: int = 0, seconds: float = 1.0, level: float = 0.4) -> bytes:
     """A tone as G.711 octets; whole seconds of a whole frequency can be repeated without a click."""
     step = 2 * math.pi * frequency / RATE
@@ -125,7 +127,7 @@ class RtpEnd:
     @property
     def frequency(self) -> int:
         """What is heard, in Hz."""
-        return loudest(list(self.heard)[-2000:])
+        return loudest(list(self.heard)[-RATE // 8 :])
 
     def _packet(self, second: int, ts: int, payload: bytes) -> None:
         self.seq = (self.seq + 1) & 0xFFFF

@@ -20,7 +20,7 @@ FLOORS = (
     {"sip", "media", "store"},
     {"translator"},
     {"rtcweb", "ims"},
-    {"web", "ops", "sandbox"},
+    {"junction", "web", "ops", "sandbox"},
     {"gateway"},
     {"tap"},
 )

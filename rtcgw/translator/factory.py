@@ -51,6 +51,13 @@ class IDestinations(Interface):
         """A leg that calls into the core. Raises `Unreachable` (NOT_REGISTERED, OVERLOADED)."""
 
 
+class ITranslator(Interface):
+    """Who places calls (330), as the rooms above see it."""
+
+    def place(origin: ILeg, setup: Setup, form: Form) -> None:
+        """Place a call. On return the leg has a parent, or was told `End`. Nothing is raised."""
+
+
 @frozen
 class Limits:
     """Bounds of the translator."""
@@ -60,6 +67,7 @@ class Limits:
     """Seconds a call may ring."""
 
 
+@implementer(ITranslator)
 @define(eq=False)
 class Translator:
     """The live calls, and the placing of new ones.
@@ -81,12 +89,17 @@ class Translator:
     """No new calls: the gateway is about to stop."""
     _on_empty: Callable[[], None] | None = field(default=None, init=False)
 
+    @property
+    def full(self) -> bool:
+        """As many calls as there may be."""
+        return len(self.calls) >= self._limits.max_calls
+
     def place(self, origin: ILeg, setup: Setup, form: Form = Form.NATIVE) -> None:
         """Place a call. A refusal comes back to `origin` as a delivered `End`; nothing is raised."""
         try:
             if self.draining:
                 raise Unreachable(Reason.SHUTDOWN)
-            if len(self.calls) >= self._limits.max_calls:
+            if self.full:
                 raise Unreachable(Reason.OVERLOADED)
             placement = _Placement(self, origin, setup, form)
             path = dispatch(Received(form, True, setup.callee.uri), placement)
@@ -115,9 +128,11 @@ class Translator:
             self.table.add(Mapping(session, setup.caller.key, setup.callee.key, form.value))
             call = Call(setup, origin, callee, open_media, self._clock, self._forget, self._limits.ring_time)
         except TableFull:
+            callee.deliver(End(Reason.OVERLOADED))
             raise Unreachable(Reason.OVERLOADED) from None
         except MediaError as error:
             self.table.release(session)
+            callee.deliver(End(error.reason))
             log.warn("call {session}: media: {detail}", session=session, detail=error.detail)
             raise Unreachable(error.reason) from None
         self.calls[session] = call

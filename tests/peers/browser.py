@@ -24,9 +24,10 @@ from twisted.python.failure import Failure
 
 from rtcgw.config import Config, Web
 from rtcgw.model.identity import Profile, User
-from rtcgw.rtcweb.client import Desk, ITranslator, make_desk
+from rtcgw.rtcweb.client import Desk, make_desk
 from rtcgw.rtcweb.identifying import Users
 from rtcgw.rtcweb.websocket import BrowserFactory
+from rtcgw.translator.factory import ITranslator
 
 MASK = b"\x12\xa4\x5c\x03"
 SDP = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\n"

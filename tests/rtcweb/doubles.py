@@ -9,9 +9,9 @@ from zope.interface import implementer
 
 from rtcgw.model.events import Event, Setup
 from rtcgw.model.identity import Identity, SessionId, new_session_id
-from rtcgw.rtcweb.client import ITranslator
 from rtcgw.rtcweb.dialects.reference import schema
 from rtcgw.rtcweb.useragent import BrowserLeg
+from rtcgw.translator.factory import ITranslator
 from rtcgw.translator.flow import Form
 from rtcgw.translator.leg import ILeg, ILegParent
 from tests.peers.browser import SDP, Browser, BrowserSide

@@ -1,0 +1,227 @@
+"""All the wiring, and nothing else: every room is built here and handed its neighbours.
+
+    page, WebSocket        rtcweb           translator            ims            core
+    web/server.py  -->  websocket, client  -->  Translator  -->  profiles, routing  -->  sip
+                              |                   |    |               |
+                            users ----------- junction  media ------ (530, 510)
+
+Who wants to know who talks to whom reads `build`. Logic belongs into the rooms.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from attrs import define, field
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.interfaces import IListeningPort
+from twisted.logger import Logger
+
+from rtcgw.config import Config, ConfigError, peer_address, trusts
+from rtcgw.config import Media as MediaSettings
+from rtcgw.ims.profiles import Profiles, make_agent
+from rtcgw.ims.routing import DialogIndex, RoutingFactory
+from rtcgw.junction import Junction
+from rtcgw.media.backend import IMediaBackend
+from rtcgw.media.direct import DirectBackend
+from rtcgw.media.embedded import EmbeddedBackend, EmbeddedSettings
+from rtcgw.media.relay import Latch
+from rtcgw.media.rtpengine import RtpengineBackend, RtpengineSettings
+from rtcgw.model.reason import Reason
+from rtcgw.ops.inspector import Inspector
+from rtcgw.ops.manhole import ManholeServer
+from rtcgw.ops.preflight import Finding, preflight
+from rtcgw.rtcweb.client import make_desk
+from rtcgw.rtcweb.identifying import Users
+from rtcgw.rtcweb.tokens import BadKey
+from rtcgw.rtcweb.websocket import BrowserFactory, nvx_in_use
+from rtcgw.sandbox.service import SandboxService
+from rtcgw.sip.flow import TCP, TLS, UDP, Hop
+from rtcgw.sip.transaction import TransactionLayer
+from rtcgw.sip.transport import Limits as SipLimits
+from rtcgw.sip.transport import SipTransport
+from rtcgw.sip.txuser import Timers
+from rtcgw.store.table import MemoryTable
+from rtcgw.translator.factory import Limits, Translator
+from rtcgw.web.server import PageSettings, make_site
+
+log = Logger()
+
+
+@define(eq=False)
+class Gateway:
+    """The built gateway: `start`, `stop`, `check`."""
+
+    config: Config
+    reactor: Any
+    """Everything the rooms need of a reactor: time, TCP, UDP, names."""
+    transport: SipTransport
+    layer: TransactionLayer
+    profiles: Profiles
+    routing: RoutingFactory
+    media: IMediaBackend
+    translator: Translator
+    browsers: BrowserFactory
+    inspector: Inspector
+    manhole: ManholeServer | None
+    sandbox: SandboxService | None
+    page: IListeningPort | None = field(default=None, init=False)
+    """The port that serves browsers, once started."""
+
+    def start(self) -> Deferred[None]:
+        """Open every listener and begin to register; fails with the first that cannot be had."""
+        return Deferred.fromCoroutine(self._start())
+
+    async def _start(self) -> None:
+        if not nvx_in_use():
+            log.warn("Autobahn's native code is not in use: WebSocket frames will cost twenty times as much")
+        if self.sandbox is not None:
+            await self.sandbox.start()
+        await self.transport.start()
+        await maybeDeferred(self.media.start)
+        for profile in self.config.profiles:
+            self.profiles.add(
+                make_agent(
+                    profile,
+                    self.layer,
+                    next_hop(self.config),
+                    self.transport.sent_by(),
+                    self.routing.index,
+                    self.reactor,
+                )
+            )
+        web = self.config.web
+        greeting = PageSettings(
+            passwords=bool(self.config.passwords),
+            hint=" or ".join(f"{name} / {password}" for name, password in self.config.passwords.items()),
+        )
+        site = make_site(self.browsers, web.path, web.page, reactor=self.reactor, settings=greeting)
+        self.page = await serverFromString(self.reactor, web.listen).listen(site)
+        self.browsers.start()
+        if self.manhole is not None:
+            await self.manhole.start()
+        self.profiles.start()
+
+    def stop(self) -> Deferred[None]:
+        """End the calls, de-register, say farewell to the pages, close what is open."""
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        self.translator.drain()
+        self.translator.end_all(Reason.SHUTDOWN)
+        if self.page is not None:
+            await maybeDeferred(self.page.stopListening)
+        if self.manhole is not None:
+            await self.manhole.stop()
+        await self.browsers.stop()
+        await self.profiles.stop()
+        self.layer.close()
+        await self.transport.stop()
+        await maybeDeferred(self.media.stop)
+        if self.sandbox is not None:
+            await self.sandbox.stop()
+
+    def check(self) -> Deferred[list[Finding]]:
+        """Try each listener and peer without serving anybody."""
+        return Deferred.fromCoroutine(preflight(self.config, self.reactor, self.media))
+
+
+def build(config: Config, reactor: Any, now: Callable[[], float] = time.time) -> Gateway:
+    """The gateway that the configuration describes; nothing is open yet. Raises `ConfigError`."""
+    sip, call = config.sip, config.call
+    transport = SipTransport(
+        reactor,
+        sip.listen,
+        trusted=trusts(sip.trusted),
+        advertise=sip.advertise,
+        limits=SipLimits(ping=sip.keep_alive or None),
+    )
+    layer = TransactionLayer(
+        reactor, transport, timers=Timers(t1=sip.t1, t2=sip.t2, t4=sip.t4), limit=sip.max_transactions
+    )
+    profiles = Profiles(reactor)
+    users = Users(config.users, config.profiles, call.max_calls_per_user)
+    table = MemoryTable(reactor, limit=2 * call.max_calls, linger=64 * sip.t1)
+    media = media_backend(config.media, reactor)
+    junction = Junction(users, profiles, table, reactor, call, sip.t1)
+    translator = Translator(reactor, junction, media, DirectBackend(), table, Limits(call.max_calls, call.ring_time))
+    junction.translator = translator
+    profiles.on_change = junction.registration_changed
+    routing = RoutingFactory(
+        profiles, DialogIndex(), junction.find_user, junction.invited, lambda: translator.draining or translator.full
+    )
+    layer.user = routing
+    try:
+        desk = make_desk(config, users, translator, reactor, now)
+    except BadKey as error:
+        raise ConfigError([f"[login] keys: {error}"]) from None
+    browsers = BrowserFactory(config.web, desk)
+
+    def counters() -> Mapping[str, Mapping[str, int]]:
+        return {
+            "browsers": browsers.counters,
+            "calls ended": translator.ended,
+            "sip": transport.counters,
+            "transactions": layer.counters,
+            "routing": routing.counters,
+        }
+
+    inspector = Inspector(
+        show_calls=lambda: [each.view() for each in translator.calls.values()],
+        show_sessions=junction.sessions,
+        show_registrations=profiles.rows,
+        show_counters=counters,
+        start_drain=translator.drain,
+    )
+    manhole = ManholeServer(config.manhole, inspector.namespace(), reactor) if config.manhole.enabled else None
+    sandbox = SandboxService(config, reactor) if config.sandbox.enabled else None
+    return Gateway(
+        config,
+        reactor,
+        transport,
+        layer,
+        profiles,
+        routing,
+        media,
+        translator,
+        browsers,
+        inspector,
+        manhole,
+        sandbox,
+    )
+
+
+def media_backend(media: MediaSettings, reactor: Any) -> IMediaBackend:
+    """The backend that `[media] backend` names."""
+    if media.backend == "direct":
+        return DirectBackend()
+    if media.backend == "rtpengine":
+        engine = media.rtpengine
+        return RtpengineBackend(
+            RtpengineSettings(engine.addresses, engine.timeout, engine.ping, media.codecs), reactor, reactor
+        )
+    low, high = media.rtp_ports
+    settings = EmbeddedSettings(
+        address=media.address,
+        port=media.port,
+        announce=media.advertise,
+        core_address=media.core_address,
+        core_announce=media.core_advertise,
+        rtp_low=low,
+        rtp_high=high,
+        codecs=media.codecs,
+        latch=Latch(media.latch),
+        setup_time=media.setup_time,
+    )
+    return EmbeddedBackend(settings, reactor, reactor)
+
+
+def next_hop(config: Config) -> Hop:
+    """The core's door: `[sip] peer`, spoken to as `[sip] transport` says."""
+    host, port = peer_address(config.sip.peer)
+    if config.sip.peer.startswith("tls:"):
+        return Hop(host, port, TLS)
+    return Hop(host, port, {"udp": UDP, "tcp": TCP}.get(config.sip.transport))

@@ -1,0 +1,136 @@
+"""Where the two networks meet: who a destination is, which leg reaches it, and what a call from the core becomes.
+
+The RTCWeb module (310) and the IMS module (320) do not know each other. The translator asks
+this one for the identifying handler's (420) and the routing function's (530) knowledge, and
+the routing function hands it the calls that arrive. No protocol is spoken here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from attrs import define, field
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from rtcgw.config import Call as CallSettings
+from rtcgw.ims.called import caller_of
+from rtcgw.ims.profiles import Profiles
+from rtcgw.ims.registration import RegState
+from rtcgw.ims.useragent import ImsUserAgent
+from rtcgw.model.events import Description, Kind, Setup
+from rtcgw.model.identity import Identity, SessionId, User, new_session_id
+from rtcgw.model.reason import Reason
+from rtcgw.rtcweb.identifying import Users
+from rtcgw.sip.dialog import DialogId
+from rtcgw.sip.message import Request
+from rtcgw.sip.transaction import ServerTransaction
+from rtcgw.store.table import IMappingTable
+from rtcgw.translator.factory import IDestinations, Unreachable
+from rtcgw.translator.flow import Form, Network
+from rtcgw.translator.fork import Fork
+from rtcgw.translator.leg import ILeg
+from rtcgw.translator.sipdialog import sdp_of
+from rtcgw.translator.sipstate import Ladder
+from rtcgw.translator.siptable import incoming, outgoing
+
+if TYPE_CHECKING:
+    from rtcgw.translator.factory import Translator
+
+log = Logger()
+
+
+@implementer(IDestinations)
+@define(eq=False)
+class Junction:
+    """Knows the users and the profiles, and makes the legs. `translator` is set once it is built."""
+
+    _users: Users
+    _profiles: Profiles
+    _table: IMappingTable
+    _clock: IReactorTime
+    _settings: CallSettings
+    _t1: float = 0.5
+    _ladder: Ladder = field(init=False)
+    translator: Translator = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._ladder = Ladder(self._settings.ladder == "patent", self._settings.hold_max, self._t1)
+
+    # -- for the translator ----------------------------------------------------------------
+
+    def network(self, destination: str) -> Network:
+        """See `IDestinations`: whom a user profile names is on the web, everybody else is the core's to find."""
+        if self._users.locate(destination) is not None:
+            return Network.RTCWEB
+        if len(self._profiles) == 0:
+            raise Unreachable(Reason.NOT_FOUND)
+        return Network.IMS
+
+    def readable(self, destination: str, form: Form) -> bool:
+        """See `IDestinations`: pages speak the native dialect."""
+        return form is Form.NATIVE
+
+    def web_leg(self, setup: Setup, session: SessionId) -> ILeg:
+        """See `IDestinations`: one device rings by itself, several ring together."""
+        user = self._users.locate(setup.callee.uri)
+        legs: list[ILeg] = [] if user is None else list(self._users.ring(user.name, session))
+        if not legs:
+            raise Unreachable(Reason.OFFLINE if self._settings.offline == "480" else Reason.NOT_FOUND)
+        return legs[0] if len(legs) == 1 else Fork(session, legs, self._clock)
+
+    def ims_leg(self, setup: Setup, session: SessionId) -> ILeg:
+        """See `IDestinations`: through the caller's own profile, else the least loaded one."""
+        caller: User | None = self._users.locate(setup.caller.uri)
+        agent = self._profiles.choose(caller)
+        return outgoing(session, agent, self._clock, self._ladder, self._on_dialog(session, agent))
+
+    # -- for the routing function ------------------------------------------------------------
+
+    def find_user(self, key: str) -> str | None:
+        """The web user whom a canonical key names."""
+        user = self._users.locate(key)
+        return None if user is None else user.name
+
+    def invited(self, agent: ImsUserAgent, tx: ServerTransaction, request: Request, user: str) -> None:
+        """A call from the core for a web user."""
+        session = new_session_id()
+        leg = incoming(session, agent, self._clock, self._ladder, tx, self._on_dialog(session, agent))
+        sdp = sdp_of(request)
+        offer = None if sdp is None else Description(Kind.OFFER, sdp)
+        self.translator.place(leg, Setup(caller_of(request), Identity(user), offer), Form.SIP)
+        if leg.dialog is not None:
+            self._enter(session, agent, leg.dialog.id)
+
+    def registration_changed(self, agent: ImsUserAgent) -> None:
+        """The network has refused a profile for good: its calls are over (TS 24.229 §5.1.1.7)."""
+        if agent.registration.state is not RegState.REFUSED:
+            return
+        for session, call in list(self.translator.calls.items()):
+            row = self._table.get(session)
+            if row is not None and row.profile == agent.profile:
+                call.end(Reason.NOT_REGISTERED)
+
+    def _on_dialog(self, session: SessionId, agent: ImsUserAgent) -> Callable[[DialogId], None]:
+        return lambda dialog: self._enter(session, agent, dialog)
+
+    def _enter(self, session: SessionId, agent: ImsUserAgent, dialog: DialogId) -> None:
+        ids = (dialog.call_id, dialog.local_tag, dialog.remote_tag)
+        self._table.change(session, dialog=ids, profile=agent.profile)
+
+    # -- for the inspector -------------------------------------------------------------------
+
+    def sessions(self) -> list[Mapping[str, object]]:
+        """One row per user who is there."""
+        return [
+            {
+                "user": name,
+                "identity": session.user.impu or "",
+                "connections": len(session.clients),
+                "calls": len(session.calls()),
+                "away": len(session.waiting()),
+            }
+            for name, session in self._users.sessions.items()
+        ]

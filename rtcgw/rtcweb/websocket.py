@@ -249,6 +249,8 @@ class BrowserConnection(_Protocol):  # type: ignore[misc]
 
     def dataReceived(self, data: bytes) -> None:
         """Bytes: straight to Autobahn's parser, past the debug lines of its own `dataReceived`."""
+        if self.state == _CLOSED:
+            return  # Autobahn would collect it until the transport is gone
         self.heard = self.factory.desk.clock.seconds()
         self.data = self.data + data if self.data else data
         if self.state == _CONNECTING and len(self.data) > HANDSHAKE_LIMIT:
@@ -358,8 +360,8 @@ class BrowserConnection(_Protocol):  # type: ignore[misc]
         return False
 
     def pauseProducing(self) -> None:
-        """The transport's buffer is filling: from here on what is sent is counted."""
-        self._backlog = 0
+        """The transport's buffer is filling: from here on what is sent is counted. Said again with every write."""
+        self._backlog = max(self._backlog, 0)
 
     def resumeProducing(self) -> None:
         """The transport has caught up."""

@@ -176,9 +176,7 @@ class Hangup(Request, frozen=True, tag="HANGUP"):
     session: OfSession
     reason: Annotated[
         Word | None,
-        Meta(
-            description="A word for why: `hangup`, `busy`, `declined`, `unwanted`, `unavailable`, `media-failed`, `media-lost`."
-        ),
+        Meta(description="Why: `hangup`, `busy`, `declined`, `unwanted`, `unavailable`, `media-failed`, `media-lost`."),
     ] = None
 
 

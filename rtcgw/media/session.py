@@ -25,7 +25,7 @@ from rtcgw.media.relay import Latch, Relay
 from rtcgw.media.rtp import Timeline
 from rtcgw.media.sdp import Codec, Direction
 from rtcgw.media.sockets import Address, Write
-from rtcgw.media.webleg import WebLeg, where
+from rtcgw.media.webleg import CONSENT, WebLeg, where
 from rtcgw.media.webport import WebPort
 from rtcgw.model.defaults import PTIME
 from rtcgw.model.reason import Reason
@@ -90,6 +90,7 @@ class MediaState(Enum):
     NEW = "new"
     CONNECTING = "connecting"
     FLOWING = "flowing"
+    AWAY = "the browser has closed its end"
     LOST = "lost"
     CLOSED = "closed"
 
@@ -99,8 +100,9 @@ class MediaEvent(Enum):
 
     AGREED = "both sides described"
     READY = "keys in use"
+    GONE = "the browser has closed its end"
     RENEWED = "the browser begins anew"
-    LATE = "browser never connected"
+    LATE = "browser did not connect in time"
     LOST = "nothing can flow any more"
     TELL = "time to say so"
     CLOSE = "closed"
@@ -357,6 +359,9 @@ class EmbeddedSession:
         if state == "lost":
             self.machine.handle(MediaEvent.LOST, detail)
             return
+        if state == "gone":
+            self.machine.handle(MediaEvent.GONE)
+            return
         if state == "dtls":
             self.machine.handle(MediaEvent.READY)
         self._on_news(MediaNews(self._party, state, detail))
@@ -366,6 +371,9 @@ class EmbeddedSession:
 
     def _late(self) -> None:
         self._detail = f"the browser's media did not connect within {self._terms.setup_time:.0f} s"
+
+    def _stayed_away(self) -> None:
+        self._detail = "the browser closed its media and did not come back"
 
     def _lost(self, detail: str) -> None:
         self._detail = detail
@@ -411,22 +419,30 @@ MEDIA_TABLE: Table[MediaState, MediaEvent] = Table(
         (_S.CONNECTING, _E.LATE): Row(_S.LOST, (EmbeddedSession._late,)),
         (_S.CONNECTING, _E.LOST): _LOST,
         (_S.CONNECTING, _E.CLOSE): _CLOSED,
+        (_S.CONNECTING, _E.GONE): Row(_S.AWAY),
         (_S.FLOWING, _E.RENEWED): Row(_S.CONNECTING),
+        (_S.FLOWING, _E.GONE): Row(_S.AWAY),
         (_S.FLOWING, _E.LOST): _LOST,
         (_S.FLOWING, _E.CLOSE): _CLOSED,
+        (_S.AWAY, _E.RENEWED): Row(_S.CONNECTING),
+        (_S.AWAY, _E.LATE): Row(_S.LOST, (EmbeddedSession._stayed_away,)),
+        (_S.AWAY, _E.CLOSE): _CLOSED,
         (_S.LOST, _E.RENEWED): Row(_S.CONNECTING),
         (_S.LOST, _E.TELL): Row(_S.LOST, (EmbeddedSession._tell,)),
         (_S.LOST, _E.CLOSE): _CLOSED,
     },
     {
-        _S.NEW: {_E.RENEWED, _E.LATE, _E.TELL},
+        _S.NEW: {_E.RENEWED, _E.LATE, _E.TELL, _E.GONE},
         _S.CONNECTING: {_E.AGREED, _E.RENEWED, _E.TELL},
         _S.FLOWING: {_E.AGREED, _E.READY, _E.LATE, _E.TELL},
-        _S.LOST: {_E.AGREED, _E.READY, _E.LATE, _E.LOST},
+        _S.AWAY: {_E.AGREED, _E.READY, _E.LOST, _E.TELL, _E.GONE},
+        _S.LOST: {_E.AGREED, _E.READY, _E.LATE, _E.LOST, _E.GONE},
         _S.CLOSED: set(MediaEvent),
     },
     [
         Timer("setup", frozenset({_S.CONNECTING}), lambda session: session.setup_time, _E.LATE),
+        # A page that reloads closes its connection as one that is closed for good does; signalling knows which.
+        Timer("away", frozenset({_S.AWAY}), lambda session: CONSENT, _E.LATE),
         # Told from the reactor, not from inside the call that found it out: the listener may close the session.
         Timer("tell", frozenset({_S.LOST}), lambda session: 0, _E.TELL),
     ],

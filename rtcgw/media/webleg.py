@@ -83,7 +83,7 @@ class WebLeg:
     """One association with one browser.
 
     `on_rtp` and `on_rtcp` get packets in the clear; `on_news(state, detail)` gets `ice`, `dtls` and
-    `lost` as in `MediaNews`. `send(datagram, address)` never raises.
+    `lost` as in `MediaNews`, and `gone` when the browser has said close_notify. `send(datagram, address)` never raises.
     """
 
     __slots__ = (
@@ -313,7 +313,7 @@ class WebLeg:
             return
         out = association.feed(data)
         if association.closed:
-            self.machine.handle(LegEvent.GOODBYE, "the browser closed the connection")
+            self.machine.handle(LegEvent.GOODBYE)
         elif not out and data[0] in _HANDSHAKING and self._repeats < REPEATS:
             # OpenSSL takes a peer's flight repeated octet by octet for a replay and stays silent.
             self._repeats += 1
@@ -336,6 +336,10 @@ class WebLeg:
     def _lost(self, detail: str) -> None:
         self._forget_keys()
         self._on_news("lost", detail)
+
+    def _gone(self) -> None:
+        self._forget_keys()
+        self._on_news("gone", "the browser closed the connection")
 
     def _slow(self) -> None:
         self._lost("the DTLS handshake did not end in time")
@@ -389,11 +393,11 @@ LEG_TABLE: Table[LegState, LegEvent] = Table(
         (_S.HELD, _E.RECORD): Row(_S.HELD, (WebLeg._late,)),
         (_S.HELD, _E.PROVEN): Row(_S.READY, (WebLeg._ready,)),
         (_S.HELD, _E.FAILED): Row(_S.DEAD, (WebLeg._lost,)),
-        (_S.HELD, _E.GOODBYE): Row(_S.DEAD, (WebLeg._lost,)),
+        (_S.HELD, _E.GOODBYE): Row(_S.DEAD, (WebLeg._gone,)),
         (_S.HELD, _E.SILENT): _SILENCE,
         (_S.HELD, _E.CLOSE): _BYE,
         (_S.READY, _E.RECORD): Row(_S.READY, (WebLeg._late,)),
-        (_S.READY, _E.GOODBYE): Row(_S.DEAD, (WebLeg._lost,)),
+        (_S.READY, _E.GOODBYE): Row(_S.DEAD, (WebLeg._gone,)),
         (_S.READY, _E.SILENT): _SILENCE,
         (_S.READY, _E.CLOSE): _BYE,
         (_S.DEAD, _E.CLOSE): _BYE,

@@ -16,7 +16,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from rtcgw.config import Call as CallSettings
-from rtcgw.ims.called import caller_of
+from rtcgw.ims.called import caller_of, candidates
 from rtcgw.ims.profiles import Profiles
 from rtcgw.ims.registration import RegState
 from rtcgw.ims.useragent import ImsUserAgent
@@ -100,7 +100,8 @@ class Junction:
         leg = incoming(session, agent, self._clock, self._ladder, tx, self._on_dialog(session, agent))
         sdp = sdp_of(request)
         offer = None if sdp is None else Description(Kind.OFFER, sdp)
-        self.translator.place(leg, Setup(caller_of(request), Identity(user), offer), Form.SIP)
+        called = next((key for key in candidates(request) if self.find_user(key) == user), user)
+        self.translator.place(leg, Setup(caller_of(request), Identity(called), offer), Form.SIP)
         if leg.dialog is not None:
             self._enter(session, agent, leg.dialog.id)
 

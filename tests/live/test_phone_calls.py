@@ -96,17 +96,15 @@ class BaresipCallTests(GatewayCase):
         await phone.event("CALL_CLOSED", 10)
 
     async def test_pages_call_each_other(self) -> None:
-        """A call between two pages needs no core and has sound."""
+        """A call between two pages needs no core; Chromium's own test has its sound."""
         gateway = await self.gateway("gw1", "gw2")
         wanda, wim = await gateway.client("wanda"), await gateway.client("wim")
-        here = await wanda.call("wim", tone=500)
-        there = await wim.called(tone=800)
+        here = await wanda.call("wim")
+        there = await wim.called()
         await there.ring()
         await here.ringing()
         await there.accept()
         await here.answered()
-        await here.hears(800)
-        await there.hears(500)
         await here.hang_up()
         await there.ended("hangup")
 

@@ -102,7 +102,7 @@ class CalledTests(GatewayCase):
         gateway = await self.gateway("gw1")
         alice = await self.sipp("alice")
         wanda = await gateway.client("wanda")
-        callee = f"sip:gw1@127.0.0.1:{gateway.sip_port}" if direct else named("gw1").uri
+        callee = f"sip:wanda@127.0.0.1:{gateway.sip_port}" if direct else named("gw1").uri
         phone = alice.calling(scenario, callee, to=gateway.sip_port if direct else None)
         self.addCleanup(phone.stop)
         return wanda, phone

@@ -91,6 +91,10 @@ class Media(DatagramProtocol):
             self.end.play()
 
 
+PROGRESS = frozenset({"RINGING", "PROGRESS"})
+"""What a called phone may say again at any time before it answers."""
+
+
 @define(eq=False)
 class Call:
     """One call of a page."""
@@ -103,7 +107,7 @@ class Call:
 
     async def answered(self, timeout: float = 10) -> None:
         """The called answers: the answer is applied, the final reply sent and acknowledged."""
-        answer = await self.client.expect("OK", timeout, for_="OFFER", session=self.session)
+        answer = await self.client.expect_any({"OK"}, timeout, PROGRESS, for_="OFFER", session=self.session)
         if "sdp" in answer:
             self.media.accept(answer["sdp"])
         sent = self.client.send("ANSWER", session=self.session)
@@ -115,7 +119,7 @@ class Call:
         if "sdp" in news:
             self.media.accept(news["sdp"])
             sent = self.client.send("PRANSWER", session=self.session)
-            await self.client.expect("OK", for_="PRANSWER", id=sent)
+            await self.client.expect_any({"OK"}, passing=PROGRESS, for_="PRANSWER", id=sent)
 
     async def ring(self) -> None:
         """Incoming: tell the caller that it rings."""
@@ -246,14 +250,18 @@ class WebClient(Protocol):
         """The next message; it must be of this type and have these fields (`for_` for `for`)."""
         return await self.expect_any({kind}, timeout, **fields)
 
-    async def expect_any(self, kinds: set[str], timeout: float = 10, **fields: Any) -> dict[str, Any]:
-        """The next message, of one of these types and with these fields."""
+    async def expect_any(
+        self, kinds: set[str], timeout: float = 10, passing: frozenset[str] = frozenset(), **fields: Any
+    ) -> dict[str, Any]:
+        """The next message, of one of these types and with these fields; before it any of `passing` may come."""
         wanted = {name.rstrip("_"): value for name, value in fields.items()}
         what = f"{' or '.join(sorted(kinds))} {wanted}"
         await until(f"a message comes, wanted {what}", lambda: bool(self.received) or self.lost, timeout)
         if not self.received:
             raise AssertionError(f"the connection was lost ({self.closed_with}), wanted {what}")
         message = self.received.popleft()
+        if message["type"] in passing:
+            return await self.expect_any(kinds, timeout, passing, **fields)
         if message["type"] not in kinds or {name: message.get(name) for name in wanted} != wanted:
             raise AssertionError(f"{message} came, wanted {what}")
         return message

@@ -105,7 +105,7 @@ class WebRtcPeer:
         session = self.remote = parse(sdp)
         audio = next(media for media in session.media if media.kind == "audio")
         host, port, *_ = (audio.get("candidate") or "").split()[4:6] or ["", "0"]
-        self.target = (host, int(port))
+        self.target = None if host.endswith(".local") else (host, int(port))  # a hidden address: nobody to ask here
         prints = (Fingerprint.parse(value) for value in audio.attributes.get("fingerprint", ()))
         self._theirs = [one for one in prints if one is not None]
         if audio.get("setup") == "active":

@@ -1,36 +1,66 @@
-"""Real sockets on loopback: the packet path as it runs in production, without a sleep."""
+"""Real sockets on loopback: phones' sockets behind one descriptor, read as a reactor would read it."""
 
 from __future__ import annotations
 
+import select
 import socket
 from typing import Any
 
-from twisted.internet import reactor
-from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IReactorFDSet, IReadDescriptor
 from twisted.internet.protocol import DatagramProtocol
-from twisted.trial.unittest import TestCase
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 
 from rtcgw.media import sockets
+from tests.media.memory import Network
 
 LOOPBACK = "127.0.0.1"
 
 
-class Collector(DatagramProtocol):
-    """Fires `done` when `wanted` datagrams have come."""
+@implementer(IReactorFDSet)
+class Watcher:
+    """As much of a reactor as watches descriptors."""
 
-    def __init__(self, wanted: int, fail: bool = False) -> None:
+    def __init__(self) -> None:
+        self.readers: list[Any] = []
+
+    def addReader(self, reader: IReadDescriptor) -> None:
+        self.readers.append(reader)
+
+    def removeReader(self, reader: IReadDescriptor) -> None:
+        self.readers.remove(reader)
+
+    def addWriter(self, writer: Any) -> None:
+        raise AssertionError("media sockets are never waited on for writing")
+
+    removeWriter = addWriter
+
+    def removeAll(self) -> list[Any]:
+        return self.readers
+
+    getReaders = removeAll
+
+    def getWriters(self) -> list[Any]:
+        return []
+
+    def turn(self) -> None:
+        """Wait until something can be read, at most five seconds, and have it read."""
+        for reader in select.select(self.readers, [], [], 5)[0]:
+            reader.doRead()
+
+
+class Collector(DatagramProtocol):
+    """Keeps what it gets; the first datagram may meet a bug."""
+
+    def __init__(self, broken: bool = False) -> None:
         self.got: list[tuple[bytes, tuple[str, int]]] = []
-        self.done: Deferred[None] = Deferred()
-        self._wanted = wanted
-        self._fail = fail
+        self._broken = broken
 
     def datagramReceived(self, datagram: bytes, addr: Any) -> None:
         self.got.append((datagram, addr))
-        if self._fail and len(self.got) < self._wanted:
+        if self._broken and len(self.got) == 1:
             raise RuntimeError("a bug of ours")
-        if len(self.got) == self._wanted:
-            self.done.callback(None)
 
 
 def free_port() -> int:
@@ -40,57 +70,59 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-class TestOpeners(TestCase):
-    """Both ways to read phones' sockets deliver the same."""
+class TestGathered(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.watcher = Watcher()
+        self.opener = sockets.Gathered(self.watcher)
+        self.addCleanup(self.opener.stop)
 
-    timeout = 10
-
-    def openers(self) -> list[sockets.Opener]:
-        return [sockets.opener(reactor), sockets.Ported(reactor)]  # type: ignore[arg-type]
-
-    async def test_there_and_back(self) -> None:
-        """Datagrams arrive with their sender; after closing, the port is free again."""
-        for opener in self.openers():
-            one, other = Collector(3), Collector(1)
-            ports = free_port(), free_port()
-            first = opener.open(ports[0], one, LOOPBACK)
-            second = opener.open(ports[1], other, LOOPBACK)
-            for word in (b"a", b"b", b"c"):
-                second.write(word, (LOOPBACK, ports[0]))
-            first.write(b"d", (LOOPBACK, ports[1]))
-            await one.done
-            await other.done
-            self.assertEqual(one.got, [(word, (LOOPBACK, ports[1])) for word in (b"a", b"b", b"c")])
-            self.assertEqual(other.got, [(b"d", (LOOPBACK, ports[0]))])
-            self.assertRaises(CannotListenError, opener.open, ports[0], Collector(1), LOOPBACK)
-            await first.close()
-            again = opener.open(ports[0], Collector(1), LOOPBACK)
-            await again.close()
-            await second.close()
-            opener.stop()
-
-    async def test_a_bug_stays_with_its_packet(self) -> None:
-        """An error while carrying one packet is logged, and the next one is read."""
-        opener = self.openers()[0]
-        broken = Collector(2, fail=True)
+    def open(self, collector: Collector) -> tuple[sockets.Opened, int]:
         port = free_port()
-        opened = opener.open(port, broken, LOOPBACK)
+        return self.opener.open(port, collector, LOOPBACK), port
+
+    def read(self, collector: Collector, count: int) -> list[bytes]:
+        for _ in range(count):
+            if len(collector.got) < count:
+                self.watcher.turn()
+        return [data for data, _ in collector.got]
+
+    def test_there_and_back(self) -> None:
+        """Datagrams arrive with their sender, in order, each at its own socket."""
+        one, other = Collector(), Collector()
+        (first, first_port), (second, second_port) = self.open(one), self.open(other)
+        for word in (b"a", b"b", b"c"):
+            second.write(word, (LOOPBACK, first_port))
+        first.write(b"d", (LOOPBACK, second_port))
+        self.assertEqual(self.read(one, 3), [b"a", b"b", b"c"])
+        self.assertEqual(self.read(other, 1), [b"d"])
+        self.assertEqual({address for _, address in one.got}, {(LOOPBACK, second_port)})
+        self.assertEqual(len(self.watcher.readers), 1, "one descriptor for the reactor, whatever the number of sockets")
+
+    def test_closing(self) -> None:
+        """A closed port is free at once; without sockets the reactor has nothing to watch."""
+        opened, port = self.open(Collector())
+        self.assertRaises(CannotListenError, self.opener.open, port, Collector(), LOOPBACK)
+        self.successResultOf(opened.close())
+        self.assertEqual(self.watcher.readers, [])
+        self.successResultOf(self.opener.open(port, Collector(), LOOPBACK).close())
+
+    def test_a_bug_stays_with_its_packet(self) -> None:
+        """An error while carrying one packet is logged, and the next one is read."""
+        broken = Collector(broken=True)
+        opened, port = self.open(broken)
         opened.write(b"1", (LOOPBACK, port))
         opened.write(b"2", (LOOPBACK, port))
-        await broken.done
-        await opened.close()
-        opener.stop()
+        self.assertEqual(self.read(broken, 2), [b"1", b"2"])
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
 
-    async def test_nobody_listens(self) -> None:
+    def test_nobody_listens(self) -> None:
         """A phone whose port is closed costs nothing but its packets."""
-        opener = self.openers()[0]
-        quiet = Collector(1)
-        port, nobody = free_port(), free_port()
-        opened = opener.open(port, quiet, LOOPBACK)
-        opened.write(b"lost", (LOOPBACK, nobody))
+        quiet = Collector()
+        opened, port = self.open(quiet)
+        opened.write(b"lost", (LOOPBACK, free_port()))
         opened.write(b"kept", (LOOPBACK, port))
-        await quiet.done
-        self.assertEqual(quiet.got[0][0], b"kept")
-        await opened.close()
-        opener.stop()
+        self.assertEqual(self.read(quiet, 1), [b"kept"])
+
+    def test_other_reactors(self) -> None:
+        """A reactor that watches no descriptors gets ordinary ports."""
+        self.assertIsInstance(sockets.opener(Network()), sockets.Ported)

@@ -34,12 +34,14 @@ class Watcher:
     def addWriter(self, writer: Any) -> None:
         raise AssertionError("media sockets are never waited on for writing")
 
-    removeWriter = addWriter
+    def removeWriter(self, writer: Any) -> None:
+        self.addWriter(writer)
 
     def removeAll(self) -> list[Any]:
         return self.readers
 
-    getReaders = removeAll
+    def getReaders(self) -> list[Any]:
+        return self.readers
 
     def getWriters(self) -> list[Any]:
         return []

@@ -64,7 +64,7 @@ def tone(codec: str) -> tuple[bytes, ...]:
 
 
 class _Receiver(DatagramProtocol):
-    """A socket whose packets go to `take`; one that the system refuses to deliver is lost, as packets are."""
+    """A socket whose packets go to `take`."""
 
     def __init__(self, take: Callable[[bytes, tuple[str, int]], None]) -> None:
         self._take = take
@@ -84,6 +84,8 @@ class RtpPhone:
         self._ports: list[IListeningPort] = []
         self._peer: CorePeer | None = None
         self._codecs: Sequence[Codec] = _own(sound)
+        self._plays: Codec | None = None
+        """What the peer hears a tone in, under its number."""
         self._stream = Timeline()
         self._ssrc = secrets.randbits(32)
         self._seq = secrets.randbits(15)
@@ -132,6 +134,7 @@ class RtpPhone:
         if peer.address is not None and not is_loopback(peer.address[0]):
             raise refuse("the sandbox's phones send to this machine only")
         self._peer = peer
+        self._plays = audio(theirs)[0]
         self._stream.agree(routes(ours, theirs))
 
     def _describe(self, slots: Sequence[Slot], index: int, direction: Direction) -> str:
@@ -163,10 +166,9 @@ class RtpPhone:
             self._send(packet[:8] + self._ssrc.to_bytes(4, "big") + packet[12:])
 
     def _play(self, count: int) -> None:
-        peer = self._peer
-        if peer is None:
+        codec = self._plays
+        if codec is None:
             return
-        codec = audio(carried(peer.codecs, _CODECS[self._sound]))[0]
         frames = tone(codec.name)
         late = max(count - BURST, 0)
         self._ts += FRAME * late

@@ -7,6 +7,7 @@ from twisted.trial.unittest import TestCase
 from rtcgw.sandbox import core
 from rtcgw.sandbox.forwarding import TIMER_C
 from rtcgw.sandbox.preset import phone_uri
+from rtcgw.sandbox.registrar import MAX_PATH
 from rtcgw.sip.message import make_response
 from rtcgw.sip.server import ServerTransaction
 from tests.sandbox.world import HOST, PORT, World, sdp
@@ -42,6 +43,26 @@ class RegistrarTests(TestCase):
         self.assertEqual(self.world.invite("bob", "alice").statuses, [480])
         self.world.register("alice", expires=60)
         self.world.clock.advance(61)
+        self.assertEqual(self.world.invite("bob", "alice").statuses, [480])
+
+    def test_path(self) -> None:
+        """Calls take the Path that the REGISTER took; an endless one is cut."""
+        path = ", ".join(f"<sip:edge{number}@{HOST}:{PORT};lr>" for number in range(MAX_PATH + 3))
+        kept = self.world.register("alice", path=path).last.headers["path"]
+        self.assertEqual(len(kept), MAX_PATH)
+        self.world.register("bob")
+        self.world.invite("bob", "alice")
+        self.assertEqual(self.world.requests[0].request.headers["route"], kept)
+
+    def test_one_binding(self) -> None:
+        """Who registers again from elsewhere is called there alone; `*` takes the binding away."""
+        self.world.register("alice")
+        self.world.register("alice", contact=f"<sip:moved@{HOST}:{PORT}>")
+        self.world.register("bob")
+        self.world.invite("bob", "alice")
+        self.assertEqual([str(tx.request.uri) for tx in self.world.requests], [f"sip:moved@{HOST}:{PORT}"])
+        self.assertEqual(self.world.register("alice", contact="*").statuses, [400])
+        self.assertIsNone(self.world.register("alice", contact="*", expires=0).last.get("contact"))
         self.assertEqual(self.world.invite("bob", "alice").statuses, [480])
 
     def test_broken_contact(self) -> None:

@@ -8,7 +8,7 @@ from rtcgw.sandbox import phone
 from rtcgw.sandbox.phone import CALL_BACK_AFTER, MANNERS
 from rtcgw.sandbox.phonecall import CALL_BACK_TALK, PATIENCE, RING_LIMIT
 from rtcgw.sandbox.preset import PHONES, phone_uri
-from rtcgw.sandbox.rtpphone import PITCH
+from rtcgw.sandbox.rtpphone import BURST, PITCH
 from rtcgw.sip.message import make_response
 from rtcgw.sip.server import ServerTransaction
 from tests.sandbox.world import HOST, PORT, Asked, World, sdp
@@ -89,6 +89,17 @@ class PhoneTests(PhoneCase):
             self.assertLess(abs(end.received - 50), 3)
             self.assertEqual(end.lost, 0)
             self.assertEqual(self.world.in_dialog(dialog, "BYE").statuses, [200])
+
+    def test_tone_after_a_pause(self) -> None:
+        """A process that was held up does not flood the caller with what it missed."""
+        asked = self.call("tone")
+        asked.acknowledge()
+        end = self.world.listen(asked.last.body)
+        self.world.advance(0.1)
+        before = end.received
+        self.world.clock.advance(10)
+        self.world.advance(0.015)
+        self.assertLessEqual(end.received - before, BURST + 1)
 
     def test_busy(self) -> None:
         """Busy is busy at once."""

@@ -152,7 +152,9 @@ class World:
         self.advance()
         return asked
 
-    def register(self, user: str, secret: str | None = None, expires: int = 3600, to: str | None = None) -> Asked:
+    def register(
+        self, user: str, secret: str | None = None, expires: int = 3600, to: str | None = None, **headers: str
+    ) -> Asked:
         """Register with digest; the answer to the second REGISTER."""
         profile = next(profile for profile in self.config.profiles if profile.name == user)
         client = DigestClient(profile.impi, profile.secret if secret is None else secret)
@@ -160,6 +162,8 @@ class World:
         asked = self.send(first)
         challenges = [Challenge.parse(line) for line in asked.last.headers["www-authenticate"]]
         second = self.new("REGISTER", user, f"sip:{DOMAIN}", to=f"<{to or phone_uri(user)}>", expires=str(expires))
+        for name, value in headers.items():
+            second.set(name, value)
         second.set("authorization", client.answer(challenges, "REGISTER", f"sip:{DOMAIN}"))
         return self.send(second)
 

@@ -201,7 +201,7 @@ class Answers:
     waiting: Accept | None = field(default=None, init=False)
     """The answer that waits for a PRACK."""
     early: str | None = field(default=None, init=False)
-    """The description given in a 1xx, which the 2xx must repeat (RFC 6337 §2.2)."""
+    """The description given in a 1xx: nothing later may give another one (RFC 6337 §2.2)."""
 
     def progress(self, stage: Stage, sdp: str | None) -> None:
         """Send 180 or 183: reliably where the peer can, one at a time (RFC 3262 §3)."""
@@ -210,9 +210,10 @@ class Answers:
                 self._queue.append((stage, sdp))
             return
         status, phrase = (180, "Ringing") if stage is Stage.RINGING else (183, "Session Progress")
-        response = self._response(status, phrase, sdp)
         if sdp is not None:
-            self.early = sdp
+            sdp = self._first(sdp) if self._offered or self._reliable else None
+            self.early = self.early or sdp
+        response = self._response(status, phrase, sdp)
         if not self._reliable:
             self._tx.respond(response)
             return
@@ -220,6 +221,17 @@ class Answers:
         response.set("rseq", str(self._rseq))
         self._described = sdp is not None
         self._sent = Repeat(self._clock, lambda: self._tx.respond(response), self._unpracked, self._t1, None)
+
+    def _first(self, sdp: str | None) -> str | None:
+        """The description to give: the one already given, once more; an offer of ours is not repeated (§3.1.1)."""
+        if self.early is None:
+            return sdp
+        return self.early if self._offered else None
+
+    @property
+    def _offered(self) -> bool:
+        """Whether the INVITE offers, so that ours is the answer. Else ours is the offer, and must go reliably."""
+        return sdp_of(self._tx.request) is not None
 
     @property
     def _reliable(self) -> bool:
@@ -252,7 +264,7 @@ class Answers:
     def accept(self, sdp: str | None) -> None:
         """Send the 2xx, and again until the ACK."""
         self.stop_progress()
-        response = self._response(200, "OK", sdp if sdp is not None else self.early)
+        response = self._response(200, "OK", self._first(sdp))
         self._final = Repeat(self._clock, lambda: self._tx.respond(response), self._unacked, self._t1)
 
     def refuse(self, status: int, phrase: str, *headers: tuple[str, str]) -> None:

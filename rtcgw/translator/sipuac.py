@@ -93,10 +93,10 @@ def _acknowledge(leg: SipLeg, early: Early, response: Response, sdp: str | None)
     if _offerless(leg) and sdp is not None:
         leg.early.hold(early, response)
         leg.machine.arm("hold", leg.ladder.answer_wait)
-    elif leg.ladder.patent:
+    elif leg.ladder.patent and sdp is not None and leg.early.described in (None, response.to.tag):
         leg.early.hold(early, response)
         leg.machine.arm("hold", leg.ladder.hold_max)
-    else:
+    else:  # a page has a PRANSWER only for a description that it is given
         leg.history.append("-> PRACK")
         leg.early.prack(early, response, None, lambda: _pracked(leg))
 

@@ -59,7 +59,7 @@ class CoreCall:
     @property
     def final(self) -> Response | None:
         """The final response to an INVITE of the core."""
-        return next((response for response in self.responses if response.status >= 200), None)
+        return next((one for one in self.responses if one.status >= 200 and one.cseq.method == "INVITE"), None)
 
     def last(self, method: str) -> Request:
         """The last request of this method in the dialog."""
@@ -150,13 +150,15 @@ class CoreCall:
         put(request, sdp)
         self.core.send_in_dialog(self, request)
 
-    def cancel(self) -> None:
+    def cancel(self, *headers: tuple[str, str]) -> None:
         request = Request("CANCEL", self.invite.uri)
         for name in ("via", "from", "to", "call-id", "route"):
             for value in self.invite.headers.get(name, ()):
                 request.add(name, value)
         request.set("cseq", f"{self.invite.cseq.number} CANCEL")
         request.set("max-forwards", "70")
+        for name, value in headers:
+            request.add(name.lower(), value)
         self.core.send(request, self.flow)
 
     # -- either ----------------------------------------------------------------------------

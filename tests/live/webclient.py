@@ -25,6 +25,7 @@ from twisted.internet.protocol import DatagramProtocol, Protocol, connectionDone
 from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 
+from rtcgw.media.codecs import DTMF
 from tests.live.waiting import HOST, reactor, until, within
 from tests.peers.browser import frame
 from tests.peers.rtp import RtpEnd
@@ -81,7 +82,7 @@ class Media(DatagramProtocol):
         assert self.peer.remote is not None
         codecs = next(media for media in self.peer.remote.media if media.kind == "audio").codecs
         law = next((codec.pt for codec in codecs if codec.pt in (0, 8)), 0)
-        keys = (codec.pt for codec in codecs if codec.name == "telephone-event" and codec.rate == 8000)
+        keys = (codec.pt for codec in codecs if codec.name == DTMF and codec.rate == 8000)
         if law != self.end.pt or self.end.received == 0:
             self.end = RtpEnd(self.peer.send_rtp, law, self.tone, next(keys, 101))
             self.peer.on_rtp = self.end.feed
@@ -119,7 +120,7 @@ class Call:
         if "sdp" in news:
             self.media.accept(news["sdp"])
             sent = self.client.send("PRANSWER", session=self.session)
-            await self.client.expect_any({"OK"}, passing=PROGRESS, for_="PRANSWER", id=sent)
+            await self.client.expect_among("OK", for_="PRANSWER", id=sent)
 
     async def ring(self) -> None:
         """Incoming: tell the caller that it rings."""
@@ -264,6 +265,17 @@ class WebClient(Protocol):
             return await self.expect_any(kinds, timeout, passing, **fields)
         if message["type"] not in kinds or {name: message.get(name) for name in wanted} != wanted:
             raise AssertionError(f"{message} came, wanted {what}")
+        return message
+
+    async def expect_among(self, kind: str, timeout: float = 10, **fields: Any) -> dict[str, Any]:
+        """A message of this type with these fields, whatever comes before it; that stays to be expected."""
+        wanted = {name.rstrip("_"): value for name, value in fields.items()} | {"type": kind}
+
+        def found() -> dict[str, Any] | None:
+            return next((m for m in self.received if {name: m.get(name) for name in wanted} == wanted), None)
+
+        message = await until(f"{wanted} comes", found, timeout)
+        self.received.remove(message)
         return message
 
     # -- what a page does ------------------------------------------------------------------

@@ -129,6 +129,7 @@ class Gateway:
         return Deferred.fromCoroutine(preflight(self.config, self.reactor, self.media))
 
 
+# long: who is built from what, and handed to whom, is to be read in one place
 def build(config: Config, reactor: Any, now: Callable[[], float] = time.time) -> Gateway:
     """The gateway that the configuration describes; nothing is open yet. Raises `ConfigError`."""
     sip, call = config.sip, config.call

@@ -269,6 +269,11 @@ class Registration:
 
     def _refreshed(self) -> None:
         self.machine.arm("lease", self.lease())
+        log.info(
+            "profile {profile}: registered again for {seconds} s",
+            profile=self._line.profile.name,
+            seconds=int(self.lease()),
+        )
         self._observe()
 
     def _observe(self) -> None:

@@ -82,7 +82,7 @@ class Core:
         elif method == b"REGISTER":
             self.registered += 1
             contact = next((line for line in lines if line.lower().startswith(b"contact:")), b"Contact: *")
-            route = f"Service-Route: <sip:{HOST}:{self.port};lr>\r\nP-Associated-URI: <sip:gw@bench.test>".encode()
+            route = f"Service-Route: <sip:{HOST}:{self.port};transport=udp;lr>\r\nP-Associated-URI: <sip:gw@bench.test>".encode()
             self._send(source, b"200 OK", [*self._copied(lines), contact + b";expires=3600", route])
         elif method == b"SUBSCRIBE":
             self._send(source, b"489 Bad Event", self._copied(lines))
@@ -97,7 +97,7 @@ class Core:
         self.on_invite(number, when)
         kept = self._copied(lines, b";tag=phone")
         kept.append(
-            f"Contact: <sip:c{number}@{HOST}:{self.port}>\r\nRecord-Route: <sip:{HOST}:{self.port};lr>".encode()
+            f"Contact: <sip:c{number}@{HOST}:{self.port}>\r\nRecord-Route: <sip:{HOST}:{self.port};transport=udp;lr>".encode()
         )
         kept.append(b"Allow: INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, OPTIONS\r\nServer: bench phone")
         data = self._print(b"180 Ringing", kept)

@@ -32,10 +32,10 @@ class Loop:
         self._readers: dict[int, Callable[[], None]] = {}
         self._turned = now()
 
-    def add(self, source: socket.socket, reader: Callable[[], None]) -> None:
-        """Call `reader` while `source` is readable."""
+    def add(self, source: socket.socket, reader: Callable[[], None], events: int = select.EPOLLIN) -> None:
+        """Call `reader` while `source` is readable, or whatever else `events` says."""
         self._readers[source.fileno()] = reader
-        self._poll.register(source.fileno(), select.EPOLLIN)
+        self._poll.register(source.fileno(), events)
 
     def remove(self, source: socket.socket) -> None:
         """Look at it no more; to be called before it is closed."""

@@ -149,7 +149,7 @@ class Bench:
                 engine.stop()
         else:
             say("rtpengine is not installed: measured against an engine that only talks")
-        embedded = {"backend": "embedded", "port": free_port(), "rtp_ports": "40000-59999"}
+        embedded = {"backend": "embedded", "port": free_port(), "rtp_ports": "24000-31999"}
         self._with_media("with embedded media, set-up only", embedded, "", "")
 
     def _with_media(
@@ -187,7 +187,7 @@ class Bench:
     def sound(self) -> None:
         """The embedded relay."""
         say(f"{self.plan.talks} calls talk through the embedded relay")
-        media = {"backend": "embedded", "port": free_port(), "rtp_ports": "40000-59999"}
+        media = {"backend": "embedded", "port": free_port(), "rtp_ports": "24000-31999"}
         with gateway(self.folder, self.cpu, media) as rig:
             found = Talks(rig, self.plan.talks).measure(self.plan.seconds)
         note = f"{found.delivered:.1f} % delivered"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import select
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -52,22 +54,18 @@ class Page:
         self.lost = False
         self._loop = loop
         self._buffer = b""
-        self._socket = socket.create_connection((HOST, port), 10)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._socket.sendall(
-            f"GET /ws HTTP/1.1\r\nHost: {HOST}:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            f"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
-            f"Origin: http://{HOST}:{port}\r\nSec-WebSocket-Protocol: rtcgw.1\r\n\r\n".encode()
-        )
-        loop.add(self._socket, self._readable)
+        self._greeting = b""
+        self._port = port
+        self._socket = socket.socket()
+        self._socket.setblocking(False)  # where many come at once, some wait to be let in: not the others
+        self._socket.connect_ex((HOST, port))
+        loop.add(self._socket, self._connected, select.EPOLLOUT)
 
     def login(self, token: str) -> None:
         """Log in; may be called before the handshake is done, and goes out after it."""
         self._greeting = masked(json.dumps({"type": "LOGIN", "id": 1, "token": token}).encode())
         if self.open:
             self._socket.sendall(self._greeting)
-
-    _greeting = b""
 
     def send(self, **message: Any) -> None:
         """Send one message; a page that was thrown out says nothing, and its calls count as failed."""
@@ -83,6 +81,21 @@ class Page:
             self.lost = True
             self._loop.remove(self._socket)
             self._socket.close()
+
+    def _connected(self) -> None:
+        self._loop.remove(self._socket)
+        failed = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if failed:
+            raise OSError(failed, os.strerror(failed))
+        self._socket.settimeout(10)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        place = f"{HOST}:{self._port}"
+        self._socket.sendall(
+            f"GET /ws HTTP/1.1\r\nHost: {place}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+            f"Origin: http://{place}\r\nSec-WebSocket-Protocol: rtcgw.1\r\n\r\n".encode()
+        )
+        self._loop.add(self._socket, self._readable)
 
     def _readable(self) -> None:
         try:

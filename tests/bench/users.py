@@ -47,7 +47,7 @@ def crowd(rig: Rig, users: int) -> Crowd:
         return Crowd(users, (rig.process.memory() - before) / users, users / seconds, 1000 * spent / users)
 
 
-def storm(rig: Rig, users: int, rate: float = 20, seconds: float = 3) -> Run:
+def storm(rig: Rig, users: int, rate: float = 50, seconds: float = 3) -> Run:
     """Calls at a modest rate; one second into them, this many users log in at once."""
     with _leaving() as pages:
         tokens = [token(f"storm{number}") for number in range(users)]

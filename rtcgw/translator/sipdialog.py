@@ -99,6 +99,8 @@ class Early:
     dialog: Dialog
     rseq: int | None = None
     """The last reliable 1xx taken."""
+    described: bool = False
+    """Whether one of them carried a description: that of an INVITE's offer is then answered in this dialog."""
 
 
 @define
@@ -141,7 +143,13 @@ class EarlyDialogs:
         if number == 0 or (early.rseq is not None and number != early.rseq + 1):
             return False
         early.rseq = number
+        early.described = early.described or sdp_of(response) is not None
         return True
+
+    def settled(self, tag: str) -> bool:
+        """Whether the first offer is answered in the early dialog of this To tag."""
+        early = self._dialogs.get(tag)
+        return early is not None and early.described and not self.holding
 
     def hold(self, early: Early, response: Response) -> None:
         """Keep the PRACK back until the caller's browser has spoken."""
@@ -261,6 +269,11 @@ class Answers:
         """A 2xx waits until a reliable 1xx with a description is acknowledged (RFC 3262 §3)."""
         return not (self._sent is not None and self._sent.outstanding and self._described)
 
+    @property
+    def settled(self) -> bool:
+        """Whether the first offer has been answered, reliably."""
+        return self.early is not None and self._reliable and self.may_accept
+
     def accept(self, sdp: str | None) -> None:
         """Send the 2xx, and again until the ACK."""
         self.stop_progress()
@@ -305,16 +318,23 @@ class Change:
     _unacked: Callable[[], None]
     _tx: ServerTransaction | None = field(default=None, init=False)
     _final: Repeat | None = field(default=None, init=False)
+    _cseq: int = field(default=0, init=False)
+    """The number of the re-INVITE whose 2xx waits for its ACK."""
 
     def begin(self, tx: ServerTransaction) -> bool:
         """Take up a change; False when one is already open: 500 with Retry-After has been sent (RFC 3311 §5.2)."""
         if self._tx is not None or (self._final is not None and self._final.outstanding):
-            response = make_response(tx.request, 500, "Server Internal Error")
-            response.set("retry-after", str(secrets.randbelow(10)))
-            tx.respond(response)
+            self.postpone(tx)
             return False
         self._tx = tx
         return True
+
+    @staticmethod
+    def postpone(tx: ServerTransaction) -> None:
+        """Not now: an earlier offer of the peer's is unanswered."""
+        response = make_response(tx.request, 500, "Server Internal Error")
+        response.set("retry-after", str(secrets.randbelow(10)))
+        tx.respond(response)
 
     @staticmethod
     def description(request: Request) -> Description | None:
@@ -331,6 +351,7 @@ class Change:
         self._port.decorate(response)
         put_sdp(response, sdp)
         if tx.request.method == "INVITE":
+            self._cseq = tx.request.cseq.number
             self._final = Repeat(self._clock, lambda: tx.respond(response), self._unacked, self._t1)
         else:
             tx.respond(response)
@@ -341,9 +362,9 @@ class Change:
         if tx is not None:
             tx.respond(make_response(tx.request, reason.status, reason.phrase))
 
-    def acked(self) -> bool:
-        """An ACK has come: True when it was for a change's 2xx."""
-        if self._final is None or not self._final.outstanding:
+    def acked(self, ack: Request) -> bool:
+        """An ACK has come: True when it is for the change's 2xx, and no late one of an earlier INVITE's."""
+        if self._final is None or not self._final.outstanding or ack.cseq.number != self._cseq:
             return False
         self._final.confirm()
         return True

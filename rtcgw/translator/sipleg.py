@@ -269,7 +269,7 @@ class SipLeg:
     def change_acked(self, request: Request) -> None:
         """The ACK of a change; it may carry the answer to an offerless re-INVITE."""
         sdp = sdp_of(request)
-        if self.change.acked() and sdp is not None:
+        if self.change.acked(request) and sdp is not None:
             self.report(Confirm(Description(Kind.ANSWER, sdp)))
 
     def too_early(self, tx: ServerTransaction, request: Request) -> None:

@@ -59,7 +59,7 @@ _OUTGOING: _Rows = {
     (_S.CALLING, _I.END): Row(_S.CANCELLING, (uac.cancel,)),
     (_S.CALLING, _I.BYE): Row(_S.CALLING, (SipLeg.no_such,)),
     (_S.CALLING, _I.PRACK): Row(_S.CALLING, (SipLeg.no_such,)),
-    (_S.CALLING, _I.CHANGE): Row(_S.CALLING, (SipLeg.changing,)),
+    (_S.CALLING, _I.CHANGE): Row(_S.CALLING, (uac.changing_early,)),
     (_S.CALLING, _I.CHANGE_TAKEN): Row(_S.CALLING, (SipLeg.changed,)),
     (_S.CALLING, _I.CHANGE_REFUSED): Row(_S.CALLING, (SipLeg.unchanged,)),
 
@@ -98,7 +98,7 @@ _INCOMING: _Rows = {
     (_S.OFFERED, _I.CANCEL): Row(_S.ENDED, (uas.cancelled,)),
     (_S.OFFERED, _I.BYE): Row(_S.ENDED, (uas.left_early,)),
     (_S.OFFERED, _I.UNPRACKED): Row(_S.ENDED, (uas.unpracked,)),
-    (_S.OFFERED, _I.CHANGE): Row(_S.OFFERED, (SipLeg.changing,)),
+    (_S.OFFERED, _I.CHANGE): Row(_S.OFFERED, (uas.changing_early,)),
     (_S.OFFERED, _I.CHANGE_TAKEN): Row(_S.OFFERED, (SipLeg.changed,)),
     (_S.OFFERED, _I.CHANGE_REFUSED): Row(_S.OFFERED, (SipLeg.unchanged,)),
 

@@ -123,6 +123,14 @@ def _pracked(leg: SipLeg) -> None:
         leg.report(ProgressAcked())
 
 
+def changing_early(leg: SipLeg, tx: ServerTransaction, request: Request) -> None:
+    """UPDATE in an early dialog: no offer may come while ours is unanswered (RFC 3311 §5.2)."""
+    if sdp_of(request) is None or leg.early.settled(request.from_.tag or ""):
+        leg.changing(tx, request)
+    else:
+        leg.too_early(tx, request)
+
+
 def prack_held_enough(leg: SipLeg) -> None:
     """The guard of a held PRACK. Without the answer that an offer in the 1xx asks for, the call cannot go on."""
     if _offerless(leg):

@@ -83,6 +83,14 @@ def cancelled(leg: SipLeg, cancel: Request) -> None:
     leg.report(End(Reason.ANSWERED_ELSEWHERE if elsewhere else Reason.CANCELLED))
 
 
+def changing_early(leg: SipLeg, tx: ServerTransaction, request: Request) -> None:
+    """UPDATE before the 2xx: no second offer may come while the first is unanswered (RFC 3311 §5.2)."""
+    if sdp_of(request) is None or _answers(leg).settled:
+        leg.changing(tx, request)
+    else:
+        leg.change.postpone(tx)
+
+
 def left_early(leg: SipLeg, tx: ServerTransaction, request: Request) -> None:
     """BYE in an early dialog: a caller may (§15), and means CANCEL."""
     tx.respond(make_response(request, 200, "OK"))

@@ -24,7 +24,8 @@ class CoreCall:
     invite: Request
     flow: Address
     dialog: Dialog | None = None
-    reliable: bool = True
+    name: str = "phone"
+    """The user part of the phone's Contact."""
     auto_ack: bool = True
     auto_prack: bool = True
     tag: str = field(factory=new_tag)
@@ -33,6 +34,8 @@ class CoreCall:
     """To an INVITE of the core, in order, repetitions included."""
     requests: list[Request] = field(factory=list)
     """From the gateway inside the dialog, the ACK too."""
+    asked: Request | None = None
+    """The phone's own last request inside the dialog."""
     _final: Response | None = None
 
     # -- what happened ---------------------------------------------------------------------
@@ -123,18 +126,21 @@ class CoreCall:
         self.responses.append(response)
         if response.status == 100 or response.cseq.method != "INVITE":
             return
+        again = self.asked is not None and self.asked.cseq == response.cseq
+        invite = self.asked if again and self.asked is not None else self.invite
         if response.status < 300:
             if self.dialog is None:
                 self.dialog = Dialog.as_uac(self.invite, response)
                 self.core.dialogs[self.dialog.id] = self
             if response.status >= 200:
-                self.dialog.confirm(response)
+                if not again:
+                    self.dialog.confirm(response)
                 if self.auto_ack:
                     self.ack()
             elif response.has("require", "100rel") and self.auto_prack:
                 self.prack()
         else:
-            self.core.ack_refusal(self.invite, response, self.flow)
+            self.core.ack_refusal(invite, response, self.flow)
 
     def prack(self, sdp: str | None = None) -> None:
         assert self.dialog is not None
@@ -145,8 +151,10 @@ class CoreCall:
         self.core.send_in_dialog(self, request)
 
     def ack(self, sdp: str | None = None) -> None:
+        """The ACK to the last 2xx, of the INVITE or of a re-INVITE."""
         assert self.dialog is not None
-        request = self.dialog.ack(self.invite.cseq.number)
+        numbers = [one.cseq.number for one in self.responses if one.cseq.method == "INVITE" and one.status >= 200]
+        request = self.dialog.ack(numbers[-1])
         put(request, sdp)
         self.core.send_in_dialog(self, request)
 
@@ -170,10 +178,11 @@ class CoreCall:
         """Any request inside the dialog; its responses come to `responses`."""
         assert self.dialog is not None
         request = self.dialog.request(method)
-        request.set("contact", f"<sip:phone@{self.core.host}:{self.core.scscf_port}>")
+        request.set("contact", f"<sip:{self.name}@{self.core.host}:{self.core.scscf_port}>")
         for name, value in headers:
             request.add(name.lower(), value)
         put(request, sdp)
+        self.asked = request
         self.core.send_in_dialog(self, request)
         return request
 

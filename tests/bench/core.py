@@ -44,6 +44,7 @@ class Core:
         self.on_bye: Callable[[int], None] = lambda number: None
         self.answer: Callable[[int, str], str] = lambda number, offer: BROWSER_ANSWER
         self._loop = loop
+        self._route = f"<sip:{HOST}:{port};transport=udp;lr>"
         self._answers: dict[int, bytes] = {}
         """The last answer of each call that is being set up, for a repeated INVITE."""
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -82,8 +83,8 @@ class Core:
         elif method == b"REGISTER":
             self.registered += 1
             contact = next((line for line in lines if line.lower().startswith(b"contact:")), b"Contact: *")
-            route = f"Service-Route: <sip:{HOST}:{self.port};transport=udp;lr>\r\nP-Associated-URI: <sip:gw@bench.test>".encode()
-            self._send(source, b"200 OK", [*self._copied(lines), contact + b";expires=3600", route])
+            granted = f"Service-Route: {self._route}\r\nP-Associated-URI: <sip:gw@bench.test>".encode()
+            self._send(source, b"200 OK", [*self._copied(lines), contact + b";expires=3600", granted])
         elif method == b"SUBSCRIBE":
             self._send(source, b"489 Bad Event", self._copied(lines))
         elif not method.startswith(b"SIP/"):
@@ -96,9 +97,7 @@ class Core:
             return
         self.on_invite(number, when)
         kept = self._copied(lines, b";tag=phone")
-        kept.append(
-            f"Contact: <sip:c{number}@{HOST}:{self.port}>\r\nRecord-Route: <sip:{HOST}:{self.port};transport=udp;lr>".encode()
-        )
+        kept.append(f"Contact: <sip:c{number}@{HOST}:{self.port}>\r\nRecord-Route: {self._route}".encode())
         kept.append(b"Allow: INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, OPTIONS\r\nServer: bench phone")
         data = self._print(b"180 Ringing", kept)
         self._answers[number] = data

@@ -50,7 +50,12 @@ from tests.peers.network import Address, MemoryNetwork, MemoryReactor, Packet
 from tests.translator.doubles import MarkedBackend, MarkedMedia
 
 MAIN = Profile("main", "gw1@ims.test", ("sip:alice@ims.test", "tel:+15550011"), "ims.test", secret="gw1-secret")
-USERS = (User("alice", "sip:alice@ims.test", "main", "Alice"), User("bob", "tel:+15550011", "main"), User("carol"))
+USERS = (
+    User("alice", "sip:alice@ims.test", "main", "Alice"),
+    User("bob", "tel:+15550011", "main"),
+    User("carol"),
+    User("dave"),
+)
 ECHO = "sip:echo@ims.test"
 GATEWAY = ("127.0.0.1", 5070)
 CORE = (("127.0.0.1", 5060), ("127.0.0.1", 5061))
@@ -60,7 +65,7 @@ QUIET_TIME = 75.0
 
 
 def configured(profiles: tuple[Profile, ...] = (MAIN,), **call: Any) -> Config:
-    """A configuration with three users whose passwords are their names; `call` sets keys of `[call]`."""
+    """A configuration with four users whose passwords are their names; `call` sets keys of `[call]`."""
     return Config(
         call=evolve(CallSettings(), **call),
         profiles=profiles,
@@ -122,20 +127,25 @@ class Wire(MemoryNetwork):
 
 
 class Page(Browser):
-    """A browser whose messages go into the ladder."""
+    """A browser whose messages go into the ladder, once `note` and `everybody` are set.
 
-    def __init__(self, name: str, factory: BrowserFactory, note: Callable[[str], None]) -> None:
+    `everybody` makes each page look what has come for it.
+    """
+
+    def __init__(self, name: str, factory: BrowserFactory) -> None:
         super().__init__(factory)
         self.name = name
-        self._note = note
+        self.note: Callable[[str], None] = lambda line: None
+        self.everybody: Callable[[], None] = lambda: None
         self._noted = 0
         self._ponged = 0
 
     def send(self, kind: str, **fields: Any) -> int:
-        self.look()
-        self._note(f"{self.name} -> {kind}{shown(fields.get('sdp'))}")
+        self.everybody()
+        self.note(f"{self.name} -> {kind}{shown(fields.get('sdp'))}")
         sent = super().send(kind, **fields)
         self.look()
+        self.everybody()
         return sent
 
     def look(self) -> None:
@@ -145,7 +155,7 @@ class Page(Browser):
             word = message["type"]
             more = {"OK": "for", "HANGUP": "reason", "ERROR": "code"}.get(word)
             text = word if more is None else f"{word} {message[more]}"
-            self._note(f"{self.name} <- {text}{shown(message.get('sdp'))}")
+            self.note(f"{self.name} <- {text}{shown(message.get('sdp'))}")
         self._noted = len(self.transcript)
         if self.pings > self._ponged:
             self._ponged = self.pings
@@ -241,11 +251,11 @@ class Rig:
 
     def page(self, user: str, name: str = "", **login: Any) -> Page:
         """A page on which `user` has logged in; `name` is its name in the ladder."""
-        page = Page(name or user, self.browsers, lambda line: None)
+        page = Page(name or user, self.browsers)
         page.handshake()
         page.login(user, **login)
         page.look()
-        page._note = self.ladder.append
+        page.note, page.everybody = self.ladder.append, self._look
         self.pages.append(page)
         return page
 

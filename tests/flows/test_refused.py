@@ -8,6 +8,7 @@ from rtcgw.media.backend import MediaError
 from rtcgw.model.reason import Reason
 from tests.flows.case import FlowCase
 from tests.flows.rig import ECHO, MAIN, FlowMedia, Rig, configured
+from tests.peers.browser import SDP
 from tests.peers.core_call import CoreCall
 
 
@@ -197,10 +198,10 @@ class LimitTests(FlowCase):
     def test_calls_of_a_user(self) -> None:
         """One too many of one user: the page is refused, a phone hears busy."""
         alice = self.rig.page("alice")
-        session = alice.call("carol")  # nobody is there
+        alice.call("carol")  # nobody is there
         self.assertEqual(alice.last("HANGUP")["reason"], "unavailable")
         self.rig.page("bob")
-        session = alice.call("bob", "v=0\r\n")
+        session = alice.call("bob", SDP)
         alice.send("OFFER", to=ECHO, sdp="offer")
         self.assertEqual(alice.last("ERROR")["code"], "limit")
         call = self.rig.ring()
@@ -225,11 +226,18 @@ class LimitTests(FlowCase):
 
     def test_calls_of_the_gateway(self) -> None:
         """One too many in all: the same."""
-        sdp = "v=0\r\n"
-        pages = [self.rig.page(name) for name in ("alice", "bob")]
-        sessions = [page.call(to, sdp) for page, to in zip(pages, ("carol", "carol"), strict=True)]
-        self.assertEqual(len(set(sessions)), 2)
-        self.assertEqual(pages[1].last("HANGUP")["reason"], "unavailable")
+        alice, bob, dave = (self.rig.page(name) for name in ("alice", "bob", "dave"))
+        self.rig.page("carol")
+        first, second = alice.call(ECHO), bob.call("carol", SDP)
+        self.rig.advance()
+        dave.call(ECHO)
+        self.assertEqual(dave.last("HANGUP")["reason"], "overloaded")
+        call = self.rig.ring()
+        assert call.final is not None
+        self.assertEqual(call.final.status, 503)
+        alice.send("HANGUP", session=first)
+        bob.send("HANGUP", session=second)
+        self.rig.advance()
 
 
 class NoMediaTests(FlowCase):

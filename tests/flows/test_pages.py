@@ -1,0 +1,102 @@
+"""Calls between two pages: the core never hears of them, and the descriptions pass as they are."""
+
+from __future__ import annotations
+
+from tests.flows.case import FlowCase
+from tests.flows.rig import lines
+from tests.peers.browser import ANSWER_SDP, SDP
+
+
+class PageToPageTests(FlowCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.alice, self.bob = self.rig.page("alice"), self.rig.page("bob")
+
+    def test_call(self) -> None:
+        """Offer, ringing, answer and candidates pass from page to page; nothing goes to the core."""
+        session = self.alice.call("tel:+1-555-0011", SDP)
+        self.alice.send("CANDIDATE", id=None, session=session, candidate="candidate:1", mid="0", mLineIndex=0)
+        self.assertEqual(self.bob.invited, session)
+        self.bob.send("RINGING", session=session)
+        self.bob.send("CANDIDATE", id=None, session=session, candidate="candidate:2", mid="0", mLineIndex=0)
+        self.bob.answer(session, ANSWER_SDP)
+        self.alice.answer(session)
+        self.bob.look()
+        self.alice.send("CANDIDATE", id=None, session=session, candidate=None)
+        self.bob.send("HANGUP", session=session)
+        self.rig.advance()
+        self.assertEqual(self.bob.last("OFFER")["sdp"], SDP)
+        self.assertEqual(self.alice.last("OK")["for"], "ANSWER")
+        answers = [message for message in self.alice.transcript if message.get("for") == "OFFER"]
+        self.assertEqual([message["sdp"] for message in answers], [ANSWER_SDP])
+        said = [line for line in self.rig.ladder if line.startswith("alice")]
+        self.assertEqual(
+            said,
+            lines(
+                """
+                alice -> OFFER sdp
+                alice <- WAITING
+                alice -> CANDIDATE
+                alice <- RINGING
+                alice <- OK OFFER sdp
+                alice <- CANDIDATE
+                alice -> ANSWER
+                alice <- OK ANSWER
+                alice -> CANDIDATE
+                alice <- HANGUP hangup
+                """
+            ),
+        )
+        self.assertEqual(
+            [line for line in self.rig.ladder if line.startswith("bob")],
+            lines(
+                """
+                bob <- OFFER sdp
+                bob <- CANDIDATE
+                bob -> RINGING
+                bob <- OK RINGING
+                bob -> CANDIDATE
+                bob -> ANSWER sdp
+                bob <- OK ANSWER
+                bob <- CANDIDATE
+                bob -> HANGUP
+                bob <- OK HANGUP
+                """
+            ),
+        )
+        self.assertEqual([line for line in self.rig.ladder if line.startswith("core")], [])
+        candidates = [message for message in self.bob.transcript if message["type"] == "CANDIDATE"]
+        self.assertEqual([message.get("candidate") for message in candidates], ["candidate:1", None])
+
+    def test_path(self) -> None:
+        """Fig. 6: the destination is a web client that reads this dialect."""
+        session = self.alice.call("bob", SDP)
+        call = next(iter(self.rig.translator.calls.values()))
+        self.assertEqual(call.path, "602-604-606-616-620")
+        self.alice.send("HANGUP", session=session)
+        self.assertEqual(self.bob.last("HANGUP")["reason"], "cancelled")
+
+    def test_busy(self) -> None:
+        """A page refuses a page."""
+        self.alice.call("bob", SDP)
+        self.bob.send("HANGUP", session=self.bob.invited, reason="busy")
+        self.rig.advance()
+        self.assertEqual(self.alice.last("HANGUP")["reason"], "busy")
+
+    def test_early_answer(self) -> None:
+        """PRANSWER of the callee is PROGRESS for the caller, whose PRANSWER gets its OK."""
+        session = self.alice.call("bob", SDP)
+        self.bob.pranswer(session, ANSWER_SDP)
+        self.rig.advance()
+        self.alice.pranswer(session)
+        self.rig.advance()
+        self.assertEqual(
+            self.rig.ladder[-4:],
+            ["bob <- OK PRANSWER", "alice <- PROGRESS sdp", "alice -> PRANSWER", "alice <- OK PRANSWER"],
+        )
+        self.alice.send("HANGUP", session=session)
+
+    def test_offline(self) -> None:
+        """Nobody is there."""
+        self.alice.call("carol", SDP)
+        self.assertEqual(self.alice.last("HANGUP")["reason"], "unavailable")

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Final
 
+from rtcgw.machine import Symbol
 from rtcgw.model.events import (
     Accept,
     Candidates,
@@ -35,7 +36,7 @@ class Role(Enum):
     CALLEE = "callee"
 
 
-class LegState(Enum):
+class LegState(Symbol):
     """Where the leg stands; finer than Fig. 7, whose names are in `figure`."""
 
     IDLE = "idle"
@@ -78,7 +79,7 @@ _FIGURE: Final[Mapping[LegState, str]] = {
 }
 
 
-class LegEvent(Enum):
+class LegEvent(Symbol):
     """What moves the leg: the page's requests, the call's orders, and time."""
 
     PLACE = "page places a call"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from zope.interface import implementer
 
-from rtcgw.machine import Machine, Row, Table, Timer
+from rtcgw.machine import Machine, Row, Symbol, Table, Timer
 from rtcgw.model.defaults import MAX_FORWARDS
 from rtcgw.sip.flow import Hop, ISender
 from rtcgw.sip.message import Request, Response
@@ -29,7 +29,7 @@ ClientKey = tuple[str, str]
 """Branch of the top Via and method of the CSeq (§17.1.3)."""
 
 
-class InviteClientState(Enum):
+class InviteClientState(Symbol):
     """Where an INVITE that was sent stands."""
 
     CALLING = "calling"
@@ -43,7 +43,7 @@ class InviteClientState(Enum):
     TERMINATED = "terminated"
 
 
-class InviteClientEvent(Enum):
+class InviteClientEvent(Symbol):
     """What happens to it."""
 
     PROVISIONAL = "1xx"
@@ -59,7 +59,7 @@ class InviteClientEvent(Enum):
     TIMER_X = "no final response after CANCEL"
 
 
-class ClientState(Enum):
+class ClientState(Symbol):
     """Where another request that was sent stands."""
 
     TRYING = "trying"
@@ -68,7 +68,7 @@ class ClientState(Enum):
     TERMINATED = "terminated"
 
 
-class ClientEvent(Enum):
+class ClientEvent(Symbol):
     """What happens to it."""
 
     PROVISIONAL = "1xx"

@@ -13,7 +13,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from rtcgw.machine import Machine, Row, Table, Timer
+from rtcgw.machine import Machine, Row, Symbol, Table, Timer
 from rtcgw.sip.flow import Flow
 from rtcgw.sip.message import Request, Response, make_response
 from rtcgw.sip.txuser import Failure, IServerUser
@@ -30,7 +30,7 @@ TRYING_AFTER = 0.2
 """Seconds; an INVITE that has found no answer by then gets its 100 (§17.2.1)."""
 
 
-class InviteServerState(Enum):
+class InviteServerState(Symbol):
     """Where an INVITE that arrived stands."""
 
     TRYING = "trying"
@@ -42,7 +42,7 @@ class InviteServerState(Enum):
     TERMINATED = "terminated"
 
 
-class InviteServerEvent(Enum):
+class InviteServerEvent(Symbol):
     """What happens to it."""
 
     REPEATED = "INVITE again"
@@ -59,7 +59,7 @@ class InviteServerEvent(Enum):
     TIMER_L = "timer L"
 
 
-class ServerState(Enum):
+class ServerState(Symbol):
     """Where another request that arrived stands."""
 
     TRYING = "trying"
@@ -68,7 +68,7 @@ class ServerState(Enum):
     TERMINATED = "terminated"
 
 
-class ServerEvent(Enum):
+class ServerEvent(Symbol):
     """What happens to it."""
 
     REPEATED = "request again"

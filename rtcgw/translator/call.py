@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from enum import Enum
 
 from attrs import evolve, frozen
 from twisted.internet.defer import CancelledError, Deferred
@@ -23,7 +22,7 @@ from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from rtcgw.machine import Machine, Row, Table, Timer
+from rtcgw.machine import Machine, Row, Symbol, Table, Timer
 from rtcgw.media.backend import Access, IMediaSession, MediaError, MediaNews, MediaStats, Party
 from rtcgw.model import defaults
 from rtcgw.model.events import (
@@ -51,7 +50,7 @@ PENDING_LIMIT = 32
 """Events that may wait for the media backend; a party that sends more ends the call."""
 
 
-class CallState(Enum):
+class CallState(Symbol):
     """Where the call stands, in Fig. 7's words."""
 
     CALLING = "Calling"
@@ -59,7 +58,7 @@ class CallState(Enum):
     HANGUP = "Hangup"
 
 
-class CallEvent(Enum):
+class CallEvent(Symbol):
     """What moves a call."""
 
     ANSWERED = "answered"

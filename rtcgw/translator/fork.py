@@ -10,12 +10,11 @@ Once a device is chosen this leg only passes events through.
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import Enum
 
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from rtcgw.machine import Machine, Row, Table
+from rtcgw.machine import Machine, Row, Symbol, Table
 from rtcgw.media.backend import Access
 from rtcgw.model.events import Accept, End, Event, Progress, Stage
 from rtcgw.model.identity import SessionId
@@ -26,7 +25,7 @@ RANK = (Reason.BUSY, Reason.NO_ANSWER, Reason.HANGUP, Reason.MEDIA, Reason.CLIEN
 """Which reason the caller hears when every device dropped out: the first of these that occurred, else the last one."""
 
 
-class ForkState(Enum):
+class ForkState(Symbol):
     """How far the choice is."""
 
     RINGING = "ringing"
@@ -34,7 +33,7 @@ class ForkState(Enum):
     ENDED = "ended"
 
 
-class ForkEvent(Enum):
+class ForkEvent(Symbol):
     """What moves the choice."""
 
     DELIVERED = "delivered"

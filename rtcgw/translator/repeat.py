@@ -9,21 +9,20 @@ it must give up.
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import Enum
 
 from twisted.internet.interfaces import IReactorTime
 
-from rtcgw.machine import Machine, Row, Table, Timer
+from rtcgw.machine import Machine, Row, Symbol, Table, Timer
 
 
-class RepeatState(Enum):
+class RepeatState(Symbol):
     """Whether the message is still unconfirmed."""
 
     REPEATING = "repeating"
     DONE = "done"
 
 
-class RepeatEvent(Enum):
+class RepeatEvent(Symbol):
     """What happens to it."""
 
     DUE = "due"

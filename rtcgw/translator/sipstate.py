@@ -5,10 +5,9 @@ The table itself is in `siptable.py`, the actions are in `sipuac.py` and `sipuas
 
 from __future__ import annotations
 
-from enum import Enum
-
 from attrs import frozen
 
+from rtcgw.machine import Symbol
 from rtcgw.model import defaults
 
 
@@ -29,7 +28,7 @@ class Ladder:
         return 60 * self.t1
 
 
-class State(Enum):
+class State(Symbol):
     """Where the INVITE dialog stands."""
 
     IDLE = "idle"
@@ -53,7 +52,7 @@ class State(Enum):
     ENDED = "ended"
 
 
-class Input(Enum):
+class Input(Symbol):
     """What a SIP leg can meet: orders from its parent, news from the network, its own timers."""
 
     SETUP = "setup"

@@ -33,6 +33,7 @@ from rtcgw.translator.flow import Form, Network
 from rtcgw.translator.fork import Fork
 from rtcgw.translator.leg import ILeg
 from rtcgw.translator.sipdialog import sdp_of
+from rtcgw.translator.sipleg import SipLeg
 from rtcgw.translator.sipstate import Ladder
 from rtcgw.translator.siptable import incoming, outgoing
 
@@ -109,9 +110,9 @@ class Junction:
         """The network has refused a profile for good: its calls are over (TS 24.229 §5.1.1.7)."""
         if agent.registration.state is not RegState.REFUSED:
             return
-        for session, call in list(self.translator.calls.items()):
-            row = self._table.get(session)
-            if row is not None and row.profile == agent.profile:
+        for call in list(self.translator.calls.values()):
+            # Asked of the legs: the mapping row learns its profile only with the dialog, and a call may still ring.
+            if any(isinstance(leg, SipLeg) and leg.port is agent for leg in (call.caller, call.callee)):
                 call.end(Reason.NOT_REGISTERED)
 
     def _on_dialog(self, session: SessionId, agent: ImsUserAgent) -> Callable[[DialogId], None]:

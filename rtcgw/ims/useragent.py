@@ -32,7 +32,7 @@ from rtcgw.sip.message import Message, Request, Response
 from rtcgw.sip.subscription import ISubscriptionPort
 from rtcgw.sip.transaction import TransactionLayer
 from rtcgw.sip.txuser import Failure, IClientUser
-from rtcgw.sip.uri import Uri
+from rtcgw.sip.uri import Uri, UriError
 from rtcgw.translator.sipport import IDialogOwner, ISipPort
 
 log = Logger()
@@ -183,12 +183,15 @@ class ImsUserAgent:
         text = text.strip()
         head, colon, _ = text.partition(":")
         if colon and head.lower() in ("sip", "sips", "tel"):
-            return Uri.parse(text)
+            uri = Uri.parse(text)
+            if uri.headers:  # a Request-URI has none (RFC 3261 §19.1.1), and nobody dials somebody's headers
+                raise UriError("headers in the address")
+            return uri
         key = canonical_key(text)
         if key.startswith("tel:"):
             return Uri.parse(key)
         if "@" in text:
-            return Uri.parse(f"sip:{text}")
+            return self.target(f"sip:{text}")
         return Uri.parse(f"sip:{text}@{self.line.profile.domain}")
 
     def new_request(self, method: str, target: Uri, caller: Identity | None) -> Request:

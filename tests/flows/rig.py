@@ -207,7 +207,7 @@ class Rig:
     _baseline: int = field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.network = Wire(self.clock, self._look, self.ladder.append)
+        self.network = Wire(self.clock, self.look, self.ladder.append)
         self.core = ImsCore(self.network)
         self.reactor = MemoryReactor(self.network)
         self._build()
@@ -255,7 +255,7 @@ class Rig:
         page.handshake()
         page.login(user, **login)
         page.look()
-        page.note, page.everybody = self.ladder.append, self._look
+        page.note, page.everybody = self.ladder.append, self.look
         self.pages.append(page)
         return page
 
@@ -280,8 +280,8 @@ class Rig:
         return call
 
     def inject(self, data: bytes) -> None:
-        """A datagram from the core, of the test's own making; it is not in the ladder."""
-        MemoryNetwork.send(self.network, data, CORE[0], GATEWAY)
+        """A datagram of the test's own making, from the core's address but not its port; it is not in the ladder."""
+        self.network.send(data, (CORE[0][0], 9999), GATEWAY)
         self.advance()
 
     def lose(self, *words: str) -> None:
@@ -306,9 +306,10 @@ class Rig:
         while clock.seconds() < end - 1e-9:
             calls = [call.getTime() for call in clock.getDelayedCalls()]
             clock.advance(max(min([end, *calls]) - clock.seconds(), 1e-6))
-            self._look()
+            self.look()
 
-    def _look(self) -> None:
+    def look(self) -> None:
+        """Each page looks what has come for it."""
         for page in self.pages:
             page.look()
 

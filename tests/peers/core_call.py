@@ -180,7 +180,7 @@ class CoreCall:
         request = self.dialog.request(method)
         request.set("contact", f"<sip:{self.name}@{self.core.host}:{self.core.scscf_port}>")
         for name, value in headers:
-            request.add(name.lower(), value)
+            request.set(name.lower(), value)
         put(request, sdp)
         self.asked = request
         self.core.send_in_dialog(self, request)

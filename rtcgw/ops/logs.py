@@ -15,6 +15,7 @@ import json
 import re
 import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any, TextIO, cast
 
@@ -28,12 +29,16 @@ from twisted.logger import (
     LogLevelFilterPredicate,
     formatEvent,
     formatEventAsClassicLogText,
+    formatTime,
 )
 from twisted.python.failure import Failure
 from twisted.python.logfile import LogFile
 
 _INTERNAL = frozenset({"isError", "failure", "message", "format", "time", "system", "why", "printed"})
 """Fields that Twisted's two loggers add for each other."""
+
+_SPECIAL = frozenset({"log_failure", "log_flattened", "log_system"})
+"""Fields with which Twisted writes a line in another way."""
 
 _UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x85\u2028\u2029]")
 """Characters of a peer that could forge a line or drive a terminal."""
@@ -54,8 +59,33 @@ def destination(logfile: str | None, nodaemon: bool) -> TextIO | LogFile:
 
 def text_line(event: LogEvent) -> str | None:
     """A record as one line of text, with the traceback of a failure below it."""
-    text = formatEventAsClassicLogText(event)
+    text = _plain_line(event) or formatEventAsClassicLogText(event)
     return None if text is None else _UNSAFE.sub(_escaped, text)
+
+
+def _plain_line(event: LogEvent) -> str | None:
+    """What `formatEventAsClassicLogText` would write, at a tenth of its cost; None for what it must write itself.
+
+    The record of a call's end is written hundreds of times a second. Twisted's formatter walks the format string
+    in Python, for the sake of formats that call their fields, and builds a time zone for each line.
+    """
+    form, level, when = event.get("log_format"), event.get("log_level"), event.get("log_time")
+    if form is None or level is None or when is None or "(" in form or not _SPECIAL.isdisjoint(event):
+        return None
+    try:
+        text = form.format_map(event)
+    except Exception:  # Twisted's own way tells what is wrong with the record
+        return None
+    if not text:
+        return None
+    text = text.replace("\n", "\n\t")
+    return f"{_stamp(int(when))} [{event.get('log_namespace', '-')}#{level.name}] {text}\n"
+
+
+@lru_cache(maxsize=4)
+def _stamp(second: int) -> str:
+    """The time of a line, by the second."""
+    return formatTime(second)
 
 
 def json_line(event: LogEvent) -> str | None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+from typing import cast
 
-from twisted.logger import Logger, LogPublisher
+from twisted.logger import ILogObserver, LogEvent, Logger, LogPublisher, formatEventAsClassicLogText
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
-from rtcgw.ops.logs import destination, observer
+from rtcgw.ops.logs import destination, observer, text_line
 
 
 class LogTests(TestCase):
@@ -50,6 +51,23 @@ class LogTests(TestCase):
         log.info("from {who}", who="eve\n2026-01-01 all is well\x1b[2J\r")
         self.assertEqual(len([line for line in out.getvalue().splitlines() if not line.startswith("\t")]), 1)
         self.assertIn("\\x1b[2J\\x0d", out.getvalue())
+
+    def test_text_is_twisteds(self) -> None:
+        """A log reader made for Twisted's lines reads ours, also of records that cannot be formatted."""
+        seen: list[LogEvent] = []
+        log = Logger("rtcgw.test", observer=cast(ILogObserver, seen.append))
+        log.info("call {session} ended after {age:.1f} s", session="x7", age=2.04)
+        log.warn("two\nlines of {who.kind}", who=self)
+        log.info("{call()}, {missing}", call=lambda: "called")
+        log.info("{missing}")
+        log.info("")
+        log.info("braces {{}}")
+        log.failure("it broke", Failure(RuntimeError("why")))
+        log.info("by a system", log_system="sys")
+        self.assertEqual([text_line(event) for event in seen], [formatEventAsClassicLogText(event) for event in seen])
+        self.assertIsNotNone(text_line(seen[0]))
+
+    kind = "sorts"
 
     def test_destination(self) -> None:
         """twistd's own --logfile and --nodaemon decide where the log goes."""

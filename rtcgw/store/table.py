@@ -107,10 +107,12 @@ class MemoryTable:
     def change(self, session: SessionId, **fields: object) -> None:
         """See `IMappingTable`."""
         row = self._rows.get(session)
-        if row is not None:
+        if row is None:
+            return
+        new = self._rows[session] = evolve(row, **fields)  # type: ignore[arg-type] # names are the caller's
+        if not _INDEXED.isdisjoint(fields):
             self._unindex(row)
-            row = self._rows[session] = evolve(row, **fields)  # type: ignore[arg-type] # names are the caller's
-            self._index(row)
+            self._index(new)
 
     def release(self, session: SessionId) -> None:
         """See `IMappingTable`."""
@@ -170,6 +172,8 @@ class MemoryTable:
         _take_out(self._pairs, (row.sender, row.receiver), row.session)
 
 
+_INDEXED = frozenset({"sender", "receiver", "connection", "dialog"})
+"""Fields of a row by which it is found."""
 _K = TypeVar("_K")
 
 

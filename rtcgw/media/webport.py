@@ -25,6 +25,8 @@ ADDRESSES = 16
 class WebPort(DatagramProtocol):
     """The protocol of the shared port. `legs_of` grows by `add` only, addresses by proven checks only."""
 
+    noisy = False
+
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
         self._by_ufrag: dict[bytes, WebLeg] = {}

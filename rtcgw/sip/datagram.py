@@ -33,6 +33,8 @@ _LOST = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS, errno.EINTR, 
 class SipDatagram(sip.Base):
     """The UDP side of a `SipTransport`."""
 
+    noisy = False
+
     def __init__(self, front: SipTransport) -> None:
         super().__init__()  # type: ignore[no-untyped-call] # sip.Base carries no annotations
         self._front = front

@@ -182,6 +182,8 @@ class _BodylessRequest(Request):
 class RtcgwSite(Site):
     """The HTTP factory; logs requests as debug events rather than into an access log."""
 
+    noisy = False
+
     requestFactory = _BodylessRequest  # noqa: N815 - Twisted's name
 
     def log(self, request: http.Request) -> None:

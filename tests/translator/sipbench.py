@@ -1,0 +1,260 @@
+"""A SIP half-call on a bench: its port, its peer and its parent are recorded, so that each row of its table can be met.
+
+bench = UacBench(); bench.setup(); bench.response(183, sdp="early", rseq=7)
+bench.sent    ["INVITE", "PRACK"]
+bench.heard   [Progress(...)]
+bench.walked  {(State.IDLE, Input.SETUP), ...}
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any, cast
+
+from twisted.internet.task import Clock
+from zope.interface import implementer
+
+from rtcgw.model.events import Description, End, Event, Kind, Setup
+from rtcgw.model.identity import Identity, SessionId
+from rtcgw.model.reason import Reason
+from rtcgw.sip.dialog import DialogId
+from rtcgw.sip.headers import CSeq
+from rtcgw.sip.message import Message, Request, Response, make_response
+from rtcgw.sip.server import ServerTransaction
+from rtcgw.sip.transaction import ClientTransaction, Failure, IClientUser
+from rtcgw.sip.uri import Uri, UriError
+from rtcgw.translator.leg import ILeg, ILegParent
+from rtcgw.translator.sipleg import SipLeg
+from rtcgw.translator.sipport import IDialogOwner, ISipPort
+from rtcgw.translator.sipstate import Ladder, State
+from rtcgw.translator.siptable import incoming, outgoing
+
+SESSION = SessionId("s1")
+OURS, THEIRS = "ours", "theirs"
+
+
+class Tx:
+    """A client or server transaction that does nothing; `statuses` is what was responded."""
+
+    def __init__(self, request: Request, user: IClientUser | None = None) -> None:
+        self.request = request
+        self.user: Any = user
+        self.responses: list[Response] = []
+
+    def respond(self, response: Response) -> None:
+        self.responses.append(response)
+
+    @property
+    def statuses(self) -> list[int]:
+        return [response.status for response in self.responses]
+
+
+def put(message: Message, sdp: str | None) -> None:
+    if sdp is not None:
+        message.set("content-type", "application/sdp")
+        message.body = sdp.encode()
+
+
+@implementer(ISipPort)
+class Port:
+    """Records what is sent."""
+
+    profile = "main"
+
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+        self.asked: list[Tx] = []
+        self.dialogs: dict[DialogId, IDialogOwner] = {}
+        self.troubles = 0
+        self.credentials = True
+
+    def invite(self, target: str, caller: Identity) -> Request:
+        if target == "nowhere":
+            raise UriError(target)
+        request = Request("INVITE", Uri.parse(target))
+        request.set("from", f"<{caller.uri}>;tag={OURS}")
+        request.set("to", f"<{target}>")
+        request.set("call-id", "c1")
+        request.set("cseq", "10 INVITE")
+        request.set("contact", "<sip:gw@127.0.0.1:5070>")
+        return request
+
+    def decorate(self, message: Message) -> None:
+        message.set("contact", "<sip:gw@127.0.0.1:5070>")
+
+    def send(self, request: Request, user: IClientUser) -> ClientTransaction:
+        self._note(request)
+        tx = Tx(request, user)
+        self.asked.append(tx)
+        return cast(ClientTransaction, tx)
+
+    def ack(self, request: Request) -> None:
+        self._note(request)
+
+    def cancel(self, tx: ClientTransaction, headers: tuple[tuple[str, str], ...] = ()) -> None:
+        self.sent.append("CANCEL")
+
+    def _note(self, request: Request) -> None:
+        self.sent.append(f"{request.method} {request.body.decode()}".strip())
+
+    def authorize(self, request: Request, response: Response) -> Request | None:
+        if not self.credentials:
+            return None
+        self.credentials = False
+        again = Request(request.method, request.uri)
+        for name, values in request.headers.items():
+            for value in values:
+                again.add(name, value)
+        again.set("cseq", str(CSeq(request.cseq.number + 1, request.method)))
+        again.body = request.body
+        return again
+
+    def add_dialog(self, dialog: DialogId, owner: IDialogOwner) -> bool:
+        self.dialogs[dialog] = owner
+        return True
+
+    def drop_dialog(self, dialog: DialogId) -> None:
+        self.dialogs.pop(dialog, None)
+
+    def trouble(self, response: Response | None) -> None:
+        self.troubles += 1
+
+
+@implementer(ILegParent)
+class SipBench:
+    """What both roles have."""
+
+    leg: SipLeg
+
+    def __init__(self, **ladder: Any) -> None:
+        self.clock = Clock()
+        self.port = Port()
+        self.ladder = Ladder(**ladder)
+        self.heard: list[Event] = []
+        self.walked: set[tuple[State, Any]] = set()
+        self.number = self.invited = 100
+        """CSeq numbers of the peer: its last one, and that of its last INVITE."""
+
+    def mount(self, leg: SipLeg) -> None:
+        self.leg = leg
+        leg.parent = self
+        leg.machine.watch = self._watch
+
+    def _watch(self, label: str, old: Enum, event: Enum, new: Enum) -> None:
+        self.walked.add((State(old), event))
+
+    def report(self, leg: ILeg, event: Event) -> None:
+        self.heard.append(event)
+
+    @property
+    def sent(self) -> list[str]:
+        return self.port.sent
+
+    @property
+    def state(self) -> State:
+        return self.leg.machine.state
+
+    def request(self, method: str, sdp: str | None = None, *headers: tuple[str, str], tag: str = THEIRS) -> Tx:
+        """A request of the peer inside the dialog."""
+        self.number += 1
+        if method == "INVITE":
+            self.invited = self.number
+        return self._request(self.number, method, sdp, headers, tag)
+
+    def ack(self, sdp: str | None = None, late: bool = False) -> None:
+        """The ACK of the peer's last INVITE; `late`: of the one before."""
+        self._request(self.invited - late, "ACK", sdp, (), THEIRS)
+
+    def _request(self, number: int, method: str, sdp: str | None, headers: tuple[tuple[str, str], ...], tag: str) -> Tx:
+        request = Request(method, Uri.parse("sip:gw@127.0.0.1:5070"))
+        request.set("from", f"<sip:echo@ims.test>;tag={tag}")
+        request.set("to", f"<sip:alice@ims.test>;tag={self.local_tag}")
+        request.set("call-id", "c1")
+        request.set("cseq", f"{number} {method}")
+        request.set("contact", "<sip:echo@127.0.0.1:5061>")
+        for name, value in headers:
+            request.set(name, value)
+        put(request, sdp)
+        tx = Tx(request)
+        if method == "ACK":
+            self.leg.got_ack(request)
+        else:
+            self.leg.got_request(cast(ServerTransaction, tx), request)
+        return tx
+
+    @property
+    def local_tag(self) -> str:
+        return OURS
+
+    def end(self, reason: Reason = Reason.HANGUP) -> None:
+        self.leg.deliver(End(reason))
+
+    def answer_last(self, status: int = 200) -> None:
+        """The peer answers our last in-dialog request."""
+        tx = self.port.asked[-1]
+        tx.user.got_response(tx, make_response(tx.request, status, None))
+
+    def silence_last(self) -> None:
+        """Our last in-dialog request is never answered."""
+        tx = self.port.asked[-1]
+        tx.user.got_failure(tx, Failure.TIMEOUT)
+
+
+class UacBench(SipBench):
+    """An outgoing leg."""
+
+    def __init__(self, **ladder: Any) -> None:
+        super().__init__(**ladder)
+        self.mount(outgoing(SESSION, self.port, self.clock, self.ladder))
+
+    def setup(self, sdp: str | None = "offer", target: str = "sip:echo@ims.test") -> None:
+        description = None if sdp is None else Description(Kind.OFFER, sdp)
+        self.leg.deliver(Setup(Identity("sip:alice@ims.test"), Identity(target), description))
+
+    def response(self, status: int, sdp: str | None = None, rseq: int | None = None, tag: str = THEIRS) -> None:
+        """A response to our INVITE."""
+        assert self.leg.invite is not None
+        assert self.leg.tx is not None
+        response = make_response(self.leg.invite, status, None, tag)
+        response.set("contact", "<sip:echo@127.0.0.1:5061>")
+        if rseq is not None:
+            response.set("require", "100rel")
+            response.set("rseq", str(rseq))
+        put(response, sdp)
+        self.leg.got_response(self.leg.tx, response)
+
+    def silence(self, failure: Failure = Failure.TIMEOUT) -> None:
+        """Our INVITE is never answered."""
+        assert self.leg.tx is not None
+        self.leg.got_failure(self.leg.tx, failure)
+
+
+class UasBench(SipBench):
+    """An incoming leg."""
+
+    def __init__(self, sdp: str | None = "offer", supported: str = "100rel", **ladder: Any) -> None:
+        super().__init__(**ladder)
+        request = Request("INVITE", Uri.parse("sip:gw@127.0.0.1:5070"))
+        request.set("from", f"<sip:echo@ims.test>;tag={THEIRS}")
+        request.set("to", "<sip:alice@ims.test>")
+        request.set("call-id", "c1")
+        request.set("cseq", "100 INVITE")
+        request.set("contact", "<sip:echo@127.0.0.1:5061>")
+        request.set("supported", supported)
+        put(request, sdp)
+        self.tx = Tx(request)
+        self.mount(incoming(SESSION, self.port, self.clock, self.ladder, cast(ServerTransaction, self.tx)))
+
+    @property
+    def local_tag(self) -> str:
+        assert self.leg.dialog is not None
+        return self.leg.dialog.id.local_tag
+
+    def cancel(self) -> None:
+        """CANCEL of our INVITE."""
+        self.leg.got_cancel(cast(ServerTransaction, self.tx), Request("CANCEL", self.tx.request.uri))
+
+    def prack(self, sdp: str | None = None) -> Tx:
+        """The PRACK of the last reliable 1xx."""
+        rseq = next(one.get("rseq") for one in reversed(self.tx.responses) if one.get("rseq"))
+        return self.request("PRACK", sdp, ("rack", f"{rseq} 100 INVITE"))

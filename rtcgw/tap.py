@@ -12,6 +12,7 @@ needed, so that `--help` is quick and `twistd --reactor` still has a choice.
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import sys
 from collections.abc import Iterable
@@ -99,6 +100,7 @@ class GatewayService(Service):
         return maybeDeferred(self.gateway.stop)
 
     def _started(self, _result: object) -> None:
+        calm_collector()
         for line in greeting(self.config):
             self.log.info("{line}", line=line)
         for line in warnings(self.config):
@@ -115,6 +117,21 @@ class GatewayService(Service):
             self.reactor.stop()
         else:
             cast(Any, self.reactor).callWhenRunning(self.reactor.stop)
+
+
+COLLECTOR = (2000, 50, 100)
+"""Allocations, and collections of one generation, until Python looks for cycles in the next."""
+
+
+def calm_collector() -> None:
+    """What exists now exists for good, and the garbage collector need not walk over it again and again.
+
+    Transactions linger for half a minute by the book, so that at hundreds of calls a second young objects are
+    mostly not garbage; with Python's own thresholds, looking at them took 15 % of the gateway's time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECTOR)
 
 
 def _exit_failed() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import io
 import sys
 from pathlib import Path
@@ -139,6 +140,16 @@ class ServiceTests(TestCase):
         self.assertNoResult(stopping)
         self.gateway.stopped.callback(None)
         self.successResultOf(stopping)
+
+    def test_collector_leaves_alone_what_stays(self) -> None:
+        """Under load the garbage collector does not stop the gateway to look at what was there from the start."""
+        self.addCleanup(gc.set_threshold, *gc.get_threshold())
+        self.addCleanup(gc.unfreeze)
+        self.service.startService()
+        self.assertNotEqual(gc.get_threshold(), tap.COLLECTOR)
+        self.gateway.started.callback(None)
+        self.assertEqual(gc.get_threshold(), tap.COLLECTOR)
+        self.assertGreater(gc.get_freeze_count(), 1000)
 
     def fail_with(self, error: Exception) -> list[str]:
         """Start a gateway that cannot; what is logged."""

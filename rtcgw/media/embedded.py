@@ -132,7 +132,11 @@ class EmbeddedBackend:
             port=self.web,
             on_news=on_news,
         )
-        port, pair = self.pairs.take(lambda port: self._pair(port, made.relay))
+        try:
+            port, pair = self.pairs.take(lambda port: self._pair(port, made.relay))
+        except MediaError:
+            made.close()  # or the shared port would know its browser's end for ever
+            raise
         made.opened(port, pair[0].write, pair[1].write, lambda: self._forget(session, port, pair))
         self.sessions[session] = made
         return made

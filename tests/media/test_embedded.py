@@ -254,6 +254,7 @@ class TestLimits(SynchronousTestCase):
         another("s2")
         error = self.assertRaises(MediaError, another, "s3")
         self.assertIs(error.reason, Reason.OVERLOADED)
+        self.assertEqual(bench.backend.web.known, (2, 0), "nothing is left of the refused one")
         bench.session.close()
         bench.clock.advance(0)
         another("s3")

@@ -42,7 +42,7 @@ PRODUCT = f"rtcgw/{__version__}"
 MAX_TRIES = 2
 """Times that one request is sent again with credentials: once, and once more for a stale nonce."""
 _REMEMBERED = 4096
-"""Challenged calls whose tries are counted, and next hops that are kept parsed."""
+"""Challenged requests whose tries are counted, and next hops that are kept parsed."""
 
 
 class IDialogIndex(Protocol):
@@ -115,7 +115,7 @@ class ImsUserAgent:
     profile: str = field(init=False)
     layer: TransactionLayer = field(init=False)
     load: Load = field(factory=Load, init=False)
-    _tries: OrderedDict[str, int] = field(factory=OrderedDict, init=False)
+    _tries: OrderedDict[tuple[str, int], int] = field(factory=OrderedDict, init=False)
     _hops: dict[str, Hop | None] = field(factory=dict, init=False)
     _peer_route: str = field(init=False)
     _configured: frozenset[str] = field(init=False)
@@ -295,13 +295,10 @@ class ImsUserAgent:
 
     def authorize(self, request: Request, response: Response) -> Request | None:
         """See `ISipPort`."""
-        call_id = request.call_id
-        tries = self._tries.pop(call_id, 0) + 1
+        cseq = request.cseq
+        tries = self._tries.pop((request.call_id, cseq.number), 0) + 1
         if tries > MAX_TRIES:
             return None
-        self._tries[call_id] = tries
-        if len(self._tries) > _REMEMBERED:
-            self._tries.popitem(last=False)
         header = "authorization" if response.status == 401 else "proxy-authorization"
         challenges = challenges_of(response)
         if request.get(header) is not None and not any(is_stale(challenge) for challenge in challenges):
@@ -318,6 +315,11 @@ class ImsUserAgent:
             return None
         again = again_with(request)
         again.set(header, credentials)
+        # Counted under the number that it now bears: not per call, or a proxy that asks for each request's
+        # credentials would let no BYE through after the second one.
+        self._tries[request.call_id, cseq.number + 1] = tries
+        if len(self._tries) > _REMEMBERED:
+            self._tries.popitem(last=False)
         return again
 
     # -- the dialog index, the registration ---------------------------------------------------

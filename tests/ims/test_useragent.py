@@ -8,6 +8,7 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from rtcgw.ims.called import ANONYMOUS
+from rtcgw.ims.useragent import again_with
 from rtcgw.model.defaults import UDP_LIMIT
 from rtcgw.model.identity import Attach, Identity, Profile
 from rtcgw.sip.dialog import DialogId
@@ -173,6 +174,15 @@ class AuthorizeTests(SynchronousTestCase):
             assert again is not None
             request = again
         self.assertIsNone(rig.agent().authorize(request, refusal))
+
+    def test_each_request_has_its_own_tries(self) -> None:
+        """A proxy that challenges every request of a call, the BYE too, gets its answer each time."""
+        rig, request, refusal = self.challenged(407)
+        for method in ("PRACK", "PRACK", "UPDATE", "BYE"):
+            request = again_with(again_with(request))
+            request.set("cseq", f"{request.cseq.number} {method}")
+            request.remove("proxy-authorization")
+            self.assertIsNotNone(rig.agent().authorize(request, refusal), method)
 
     def test_unmeetable(self) -> None:
         """A challenge that we have no answer to is a refusal."""

@@ -201,6 +201,8 @@ class Call:
             if description is None:
                 if isinstance(event, Accept) and party in self._answers:
                     event = Accept(Description(Kind.ANSWER, self._answers[party][1]))
+                elif self._mute(party, event):
+                    raise MediaError(Reason.MEDIA, "an offer was never answered")
                 other.deliver(event)
                 return
             kind = self._kind_for(other, description.kind)
@@ -217,6 +219,12 @@ class Call:
             return
         moved = event
         self._when(result, lambda sdp: other.deliver(evolve(moved, description=Description(kind, sdp))), leg, event)
+
+    def _mute(self, party: Party, event: Event) -> bool:
+        """Whether the call would stand without an answer to its first offer: a 2xx or an ACK that owes one lacks it."""
+        if isinstance(event, Accept):
+            return self.setup.description is not None
+        return isinstance(event, Confirm) and self._bare_invite and party not in self._answers
 
     def _through_media(self, party: Party, description: Description) -> str | Deferred[str]:
         """The description as the other party must see it."""

@@ -101,6 +101,14 @@ class OutgoingTests(Fixture):
         self.callee.say(Accept())
         self.assertEqual(self.caller.heard[-1], Accept(answer("callee-pranswer(early)")))
 
+    def test_answered_without_an_answer(self) -> None:
+        """A 200 that describes nothing, after nothing was described, would be a mute call: it is ended instead."""
+        self.call.start()
+        self.callee.say(Accept())
+        self.assertEqual(self.caller.heard, [End(Reason.MEDIA)])
+        self.assertEqual(self.callee.heard[-1], End(Reason.MEDIA))
+        self.check_over(Reason.MEDIA)
+
     def test_nobody_answers(self) -> None:
         """A call that rings too long ends for both sides."""
         self.call.start()
@@ -234,6 +242,13 @@ class BareInviteTests(Fixture):
         self.assertEqual(self.caller.heard, [Accept(Description(Kind.OFFER, "callee-answer(web)"))])
         self.caller.say(Confirm(answer("phone")))
         self.assertEqual(self.callee.heard[-1], Confirm())
+
+    def test_ack_without_the_answer(self) -> None:
+        """The ACK owes the answer to our offer; without it the phone would hear nothing, so the call ends."""
+        self.call.start()
+        self.callee.say(Accept(answer("web")))
+        self.caller.say(Confirm())
+        self.check_over(Reason.MEDIA)
 
 
 class OfferlessBrowserTests(Fixture):

@@ -21,7 +21,7 @@ from zope.interface import implementer
 from rtcgw.model.events import Accept, Description, Kind, Stage
 from rtcgw.model.reason import Reason
 from rtcgw.sip.dialog import Dialog
-from rtcgw.sip.headers import HeaderError, RAck
+from rtcgw.sip.headers import CSeq, HeaderError, RAck
 from rtcgw.sip.message import Message, Request, Response, make_response
 from rtcgw.sip.transaction import ClientTransaction, Failure, IClientUser, ServerTransaction
 from rtcgw.translator.repeat import Repeat
@@ -81,7 +81,9 @@ class Ask:
             self._tries -= 1
             again = self._port.authorize(self._request, response)
             if again is not None:
-                self._dialog.local_cseq = again.cseq.number
+                # Not simply one more than before: another request of the dialog may have been sent meanwhile.
+                self._dialog.local_cseq += 1
+                again.set("cseq", str(CSeq(self._dialog.local_cseq, again.method)))
                 self._request = again
                 self._port.send(again, self)
                 return

@@ -167,10 +167,16 @@ class SipLeg:
         if status == 100 or tx is not self.tx:
             return
         self.history.append(f"<- {status} {response.phrase[:32]}")
-        try:
-            self.machine.handle(self._kind(status), response)
-        except HeaderError as error:
-            log.info("call {session}: {status} dropped: {error}", session=self.session, status=status, error=error)
+        if status < 300:
+            try:
+                _ = response.contact, response.record_routes
+            except HeaderError as error:
+                # Found out before the machine moves. There is no dialog in which to ACK: the peer gives up by itself.
+                log.info("call {session}: {status} not used: {error}", session=self.session, status=status, error=error)
+                if status >= 200:
+                    self.machine.handle(Input.REFUSED, response)
+                return
+        self.machine.handle(self._kind(status), response)
 
     def _kind(self, status: int) -> Input:
         if status < 200:

@@ -184,11 +184,20 @@ def _won(leg: SipLeg, response: Response) -> None:
 def _send_ack(leg: SipLeg, sdp: str | None) -> None:
     assert leg.dialog is not None
     assert leg.invite is not None
-    leg.ack = leg.dialog.ack(leg.invite.cseq.number)
+    leg.ack = _ack(leg.dialog, leg.invite)
     put_sdp(leg.ack, sdp)
     leg.history.append("-> ACK")
     leg.port.ack(leg.ack)
     leg.machine.handle(Input.ACK_SENT)
+
+
+def _ack(dialog: Dialog, invite: Request) -> Request:
+    """The ACK to a 2xx; nobody may challenge it, so it bears the credentials of its INVITE (§13.2.2.4, §22.1)."""
+    ack = dialog.ack(invite.cseq.number)
+    for name in ("authorization", "proxy-authorization"):
+        for value in invite.headers.get(name, ()):
+            ack.add(name, value)
+    return ack
 
 
 def ack_and_hang_up(leg: SipLeg, event: End) -> None:
@@ -217,7 +226,7 @@ def refuse_fork(leg: SipLeg, response: Response) -> None:
     assert leg.invite is not None
     dialog = Dialog.as_uac(leg.invite, response)
     leg.history.append("-> ACK, BYE (other fork)")
-    leg.port.ack(dialog.ack(leg.invite.cseq.number))
+    leg.port.ack(_ack(dialog, leg.invite))
     Ask(leg.port, dialog, dialog.request("BYE"), lambda response: None)
 
 
@@ -235,8 +244,11 @@ def cancel(leg: SipLeg, event: End) -> None:
 
 
 def refused(leg: SipLeg, response: Response) -> None:
-    """A final refusal."""
+    """A final refusal, or a 2xx that makes no dialog because its Contact or Record-Route cannot be read."""
     _drop_early(leg, None)
+    if response.status < 300:
+        leg.report(End(Reason.PROTOCOL))
+        return
     if response.status in (403, 503):
         leg.port.trouble(response)
     text = response.phrase[: defaults.TEXT_LIMIT] or None

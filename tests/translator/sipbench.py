@@ -211,12 +211,19 @@ class UacBench(SipBench):
         description = None if sdp is None else Description(Kind.OFFER, sdp)
         self.leg.deliver(Setup(Identity("sip:alice@ims.test"), Identity(target), description))
 
-    def response(self, status: int, sdp: str | None = None, rseq: int | None = None, tag: str = THEIRS) -> None:
+    def response(
+        self,
+        status: int,
+        sdp: str | None = None,
+        rseq: int | None = None,
+        tag: str = THEIRS,
+        contact: str = "<sip:echo@127.0.0.1:5061>",
+    ) -> None:
         """A response to our INVITE."""
         assert self.leg.invite is not None
         assert self.leg.tx is not None
         response = make_response(self.leg.invite, status, None, tag)
-        response.set("contact", "<sip:echo@127.0.0.1:5061>")
+        response.set("contact", contact)
         if rseq is not None:
             response.set("require", "100rel")
             response.set("rseq", str(rseq))

@@ -19,6 +19,7 @@ from rtcgw.model.events import (
     UpdateReject,
 )
 from rtcgw.model.reason import Reason
+from rtcgw.sip.message import make_response
 from rtcgw.sip.transaction import Failure
 from rtcgw.translator.sipdialog import FORK_LIMIT
 from rtcgw.translator.sipstate import State
@@ -237,6 +238,40 @@ class OutgoingTests(SynchronousTestCase):
         self.assertEqual(bench.sent[-2:], ["BYE", "BYE"])
         bench.silence_last()
         self.assertEqual(bench.state, State.ENDED)
+
+    def test_ack_bears_credentials(self) -> None:
+        """A proxy that checks each request finds in the ACK what it found in the INVITE: it cannot ask again."""
+        bench = self.bench
+        bench.setup()
+        assert bench.leg.invite is not None
+        bench.leg.invite.set("proxy-authorization", "Digest response=1")
+        bench.response(200, "final")
+        assert bench.leg.ack is not None
+        self.assertEqual(bench.leg.ack.get("proxy-authorization"), "Digest response=1")
+
+    def test_unreadable_contact(self) -> None:
+        """A 200 whose Contact is no address ends the call at once, and nothing is left of it; a 183 is passed over."""
+        bench = self.bench
+        bench.setup()
+        bench.response(183, "early", contact="<<<")
+        self.assertEqual(bench.heard, [])
+        bench.response(200, "final", contact="<<<")
+        bench.response(200, "final", contact="<<<")
+        self.assertEqual(bench.heard, [End(Reason.PROTOCOL)])
+        self.assertEqual((bench.state, bench.port.dialogs), (State.ENDED, {}))
+        bench.end()
+
+    def test_challenged_while_another_request_flies(self) -> None:
+        """The PRACK that is sent again does not take the number of one that was sent meanwhile."""
+        bench = self.bench
+        bench.setup()
+        bench.response(183, "early", rseq=1)
+        first = bench.port.asked[-1]
+        bench.response(180, rseq=2)
+        second = bench.port.asked[-1]
+        first.user.got_response(first, make_response(first.request, 407, None))
+        numbers = [tx.request.cseq.number for tx in (first, second, bench.port.asked[-1])]
+        self.assertEqual(numbers, [11, 12, 13])
 
     def test_many_forks(self) -> None:
         """Early dialogs are bounded: further forks are told of, and not followed."""

@@ -37,7 +37,9 @@ PLAIN_VALUE = re.compile(r"[^\s;\"<>,\x00-\x1f\x7f]+\Z")
 
 _QUOTED = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _PIECES = re.compile(rf'{_QUOTED}|<[^>]*+>|[^",<]++|,', re.S)
-_PARAM = re.compile(rf'\s*([^\s;="<>,]+)\s*(?:=\s*(?:({_QUOTED})|([^\s;"<>,]+))\s*)?(?:;|\Z)', re.S)
+_PARAM = re.compile(
+    rf'\s*([^\s;="<>,\x00-\x1f\x7f]+)\s*(?:=\s*(?:({_QUOTED})|([^\s;"<>,\x00-\x1f\x7f]+))\s*)?(?:;|\Z)', re.S
+)
 _PLAIN_PARAMS = re.compile(r"[A-Za-z0-9\-.!%*_+`'~=:;\[\]]+\Z")
 _ESCAPED = re.compile(r"\\(.)", re.S)
 _TO_ESCAPE = re.compile(r'(["\\\x00-\x08\x0b\x0c\x0e-\x1f\x7f])')

@@ -49,6 +49,7 @@ class WordTests(SynchronousTestCase):
         params = parse_params('Tag=a ; ob;x = "a;=,\\"b" ;received=[::1];y=b64==')
         self.assertEqual(params, {"tag": "a", "ob": None, "x": 'a;=,"b', "received": "[::1]", "y": "b64=="})
         self.assertEqual(print_params(params), ';tag=a;ob;x="a;=,\\"b";received=[::1];y=b64==')
+        refused(self, parse_params, "br\x01nch=1", "a;b=\x02", "\x7f")  # could not be printed into an answer
         refused(self, parse_params, "", ";", "a;", "a;;b", "a=", "a=;b", "=b", "a=1;A=2", 'a="b', "a b", "a=b c", "a,b")
 
     def test_params_refused_in_print(self) -> None:

@@ -12,6 +12,7 @@ Not here: what is offered or answered (`session.py`, `codecs.py`) and how our ow
 from __future__ import annotations
 
 from enum import Enum
+from functools import lru_cache
 
 from attrs import define, evolve, field, frozen
 
@@ -132,21 +133,8 @@ class Media:
     @property
     def codecs(self) -> list[Codec]:
         """The payload types in order of preference; a dynamic one without `a=rtpmap` is left out."""
-        maps = _numbered(self.attributes.get("rtpmap", ()))
-        parameters = _numbered(self.attributes.get("fmtp", ()))
-        found: dict[int, Codec] = {}
-        for text in self.formats:
-            if not (text.isascii() and text.isdigit() and len(text) <= 3):
-                continue
-            pt = int(text)
-            if pt > 127 or pt in found:
-                continue
-            mapping = maps.get(text)
-            codec = _STATIC.get(pt) if mapping is None else _codec(pt, mapping)
-            if codec is not None:
-                fmtp = parameters.get(text)
-                found[pt] = codec if fmtp is None else evolve(codec, fmtp=fmtp)
-        return list(found.values())
+        mine = self.attributes
+        return list(_codecs(tuple(self.formats), tuple(mine.get("rtpmap", ())), tuple(mine.get("fmtp", ()))))
 
 
 @define
@@ -219,28 +207,33 @@ def parse(text: str) -> Session:
         raise SdpError("does not begin with v=")
     session = Session("-", "0", "0", "0.0.0.0")  # noqa: S104 - replaced by the o= line
     part: Session | Media = session
+    attributes = part.attributes
     for raw in lines:
         line = raw.rstrip("\r ")
         if len(line) > MAX_LINE:
             raise SdpError(f"a line longer than {MAX_LINE} characters")
-        if line[1:2] != "=":
-            continue  # nothing, or nothing that SDP knows
-        kind, value = line[0], line[2:]
-        if kind == "a":
-            name, _, rest = value.partition(":")
-            direction = _DIRECTIONS.get(name)
-            if direction is not None:
-                part.direction = direction
+        kind = line[:2]
+        if kind == "a=":
+            name, _, value = line[2:].partition(":")
+            if name in attributes:
+                attributes[name].append(value)
+            elif name in _DIRECTIONS:
+                part.direction = _DIRECTIONS[name]
             else:
-                part.attributes.setdefault(name, []).append(rest)
-        elif kind == "m":
-            part = _media(value)
+                attributes[name] = [value]
+        elif kind == "m=":
+            part = _media(line[2:])
+            attributes = part.attributes
             session.media.append(part)
-        else:
-            _other(session, part, kind, value)
+        elif kind in _READ:
+            _other(session, part, line[0], line[2:])
     if len(session.media) > MAX_MEDIA:
         raise SdpError(f"more than {MAX_MEDIA} media lines")
     return session
+
+
+_READ = frozenset({"c=", "b=", "o="})
+"""Other lines that are read; what is no line that SDP knows is passed over like the rest."""
 
 
 def _other(session: Session, part: Session | Media, kind: str, value: str) -> None:
@@ -285,6 +278,26 @@ def _numbered(values: list[str] | tuple[str, ...]) -> dict[str, str]:
     """`0 PCMU/8000` and the like by their first word."""
     pairs = (value.split(None, 1) for value in values)
     return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
+
+
+@lru_cache(maxsize=256)
+def _codecs(formats: tuple[str, ...], rtpmaps: tuple[str, ...], fmtps: tuple[str, ...]) -> tuple[Codec, ...]:
+    """See `Media.codecs`. Cached: every page of one browser writes the same lines, and each call asks several times."""
+    maps = _numbered(rtpmaps)
+    parameters = _numbered(fmtps)
+    found: dict[int, Codec] = {}
+    for text in formats:
+        if not (text.isascii() and text.isdigit() and len(text) <= 3):
+            continue
+        pt = int(text)
+        if pt > 127 or pt in found:
+            continue
+        mapping = maps.get(text)
+        codec = _STATIC.get(pt) if mapping is None else _codec(pt, mapping)
+        if codec is not None:
+            fmtp = parameters.get(text)
+            found[pt] = codec if fmtp is None else evolve(codec, fmtp=fmtp)
+    return tuple(found.values())
 
 
 def _codec(pt: int, mapping: str) -> Codec | None:

@@ -365,7 +365,7 @@ def _engine_line(reply: Session) -> CoreLine:
     return CoreLine(
         host=reply.host_of(media) or _NOWHERE,
         port=media.port,
-        rtcp=int(rtcp) if rtcp.isdigit() else media.port + 1,
+        rtcp=int(rtcp) if rtcp.isascii() and rtcp.isdigit() else media.port + 1,
         codecs=[
             evolve(codec, fmtp="0-15" if is_event else None)
             for codec, is_event in zip(media.codecs, events, strict=True)

@@ -83,7 +83,7 @@ def read_core(sdp: str, index: int | None) -> CorePeer:
         rtcp=None if address is None else _rtcp(media, address),
         codecs=tuple(media.codecs),
         direction=direction.deaf if address is None else direction,
-        ptime=int(ptime) if ptime.isdigit() and len(ptime) < 4 and int(ptime) in _PTIMES else PTIME,
+        ptime=int(ptime) if _digits(ptime) and len(ptime) < 4 and int(ptime) in _PTIMES else PTIME,
     )
 
 
@@ -155,10 +155,15 @@ def _literal(host: str | None) -> str:
     return str(address)
 
 
+def _digits(text: str) -> bool:
+    """Whether `int` can read the text: `str.isdigit` alone lets superscripts pass."""
+    return text.isascii() and text.isdigit()
+
+
 def _rtcp(media: Media, address: Address) -> Address:
     """RFC 3605: another port, perhaps another address; else the next port."""
     words = (media.get("rtcp") or "").split()
-    if not words or not words[0].isdigit() or not 0 < int(words[0][:6]) <= 65535:
+    if not words or not _digits(words[0]) or not 0 < int(words[0][:6]) <= 65535:
         return address[0], min(address[1] + 1, 65535)
     return _literal(words[3]) if len(words) == 4 else address[0], int(words[0])
 

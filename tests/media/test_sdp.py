@@ -157,6 +157,18 @@ class TestWriting(SynchronousTestCase):
         bench.browser.accept(str(bench.session.answer(bench.core, phone_sdp(extra="a=rtcp:4555\r\n"), True)))
         self.assertEqual(bench.session._core.peer and bench.session._core.peer.rtcp, ("198.51.100.7", 4555))
 
+    def test_numbers_that_are_none(self) -> None:
+        """Digits that only Unicode calls digits are no numbers: passed over, never a fault of the gateway."""
+        for line in (
+            "a=ptime:\u00b2\u00b2",
+            "a=rtcp:\u00b9",
+            "a=rtpmap:0 PCMU/\u00b2",
+            "b=AS:\u00b2",
+            "a=fmtp:\u00b2 x",
+        ):
+            bench = Bench(Access.CORE)
+            self.assertIn("a=ptime:20", str(bench.session.offer(bench.core, phone_sdp(extra=f"{line}\r\n"))), line)
+
     def test_browsers_that_cannot_be_answered(self) -> None:
         """No multiplexing, no credentials, no fingerprint or a worthless one: refused before anything is sent."""
         good = Bench().browser.offer()

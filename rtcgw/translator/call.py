@@ -315,7 +315,7 @@ class Call:
         self.media.close()
         for leg in (self.caller, self.callee):
             if leg is not by:
-                leg.deliver(end)
+                self._tell(leg, end)
         log.emit(
             LogLevel.levelWithName(end.reason.level),
             "call {session} ended: {reason} after {age:.1f} s, {caller} -> {callee}, by {by}",
@@ -328,6 +328,13 @@ class Call:
             status=end.status,
         )
         self._on_end(self)
+
+    def _tell(self, leg: ILeg, end: End) -> None:
+        """A leg that fails at its end must neither leave the other one ringing nor keep the call in the books."""
+        try:
+            leg.deliver(end)
+        except Exception:
+            log.failure("call {session}: internal error at the end of a leg", session=self.session)
 
     def _rung_out(self) -> None:
         self.end(Reason.NO_ANSWER)

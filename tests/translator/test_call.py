@@ -165,6 +165,15 @@ class OutgoingTests(Fixture):
         self.assertEqual(self.media.candidates, ["candidate:1", None])
         self.assertEqual(self.callee.heard[1:], [Candidates(None)])
 
+    def test_a_leg_that_fails_at_its_end(self) -> None:
+        """A fault in one leg is logged once; the other leg is told and the call is forgotten all the same."""
+        self.call.start()
+        self.patch(self.caller, "deliver", lambda event: 1 // 0)
+        self.call.end(Reason.SHUTDOWN)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(self.callee.heard[-1], End(Reason.SHUTDOWN))
+        self.check_over(Reason.SHUTDOWN)
+
     def test_nothing_after_the_end(self) -> None:
         """After the end nothing is told, and nothing ends twice."""
         self.call.start()

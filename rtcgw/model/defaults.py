@@ -12,10 +12,6 @@ MAX_FORWARDS: Final = 70
 """RFC 3261 §8.1.1.6."""
 EXPIRES_REGISTER: Final = 600_000
 """Seconds; TS 24.229 §5.1.1.2.1."""
-EXPIRES_SUBSCRIBE: Final = 3600
-"""Seconds; RFC 3856 §6.4."""
-SESSION_EXPIRES: Final = 1800
-"""Seconds; RFC 4028 §4.2."""
 MIN_SE: Final = 90
 """Seconds; RFC 4028 §5."""
 SDP_SESSION_NAME: Final = "-"

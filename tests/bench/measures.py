@@ -79,27 +79,14 @@ class Bench:
                 self._top_note(top),
             )
         )
-        slow, slow_bare = runs[10], bare[10]
-        self.report.add(
-            Row(
-                "OFFER to INVITE at 10/s, p50/p99",
-                _pair(slow.to_invite),
-                "ms",
-                "2/5",
-                "1.2/3",
-                _pair(slow_bare.to_invite),
-            )
-        )
-        self.report.add(
-            Row(
-                "180 to RINGING at 10/s, p50/p99",
-                _pair(slow.to_ringing),
-                "ms",
-                "1/3",
-                "0.5/1",
-                _pair(slow_bare.to_ringing),
-            )
-        )
+        self._delay_rows(runs[10], bare[10])
+
+    def _delay_rows(self, run: Run, bare: Run) -> None:
+        for name, must, aim, ours, theirs in (
+            ("OFFER to INVITE at 10/s, p50/p99", "2/5", "1.2/3", run.to_invite, bare.to_invite),
+            ("180 to RINGING at 10/s, p50/p99", "1/3", "0.5/1", run.to_ringing, bare.to_ringing),
+        ):
+            self.report.add(Row(name, _pair(ours), "ms", must, aim, _pair(theirs)))
 
     def _steady(self, rig: Rig) -> dict[int, Run]:
         """Runs at the rates that the table names, after a warm-up."""
@@ -153,7 +140,7 @@ class Bench:
         if program is not None:
             engine = self._rtpengine(program, port)
             try:
-                self._with_media("with rtpengine control (rtpengine itself)", media, "1.5", "1.0", rate=LOW)
+                self._with_media("with rtpengine control (rtpengine itself)", media, "", "", rate=LOW)
             finally:
                 engine.stop()
         else:

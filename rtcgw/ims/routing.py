@@ -144,7 +144,7 @@ class RoutingFactory:
         port = self._port(request)
         user = None if port is None else called_user(request, self._find_user)
         if port is None or user is None:
-            log.info("call for {to} refused: nobody has that address", to=str(request.to.uri))
+            log.info("call for {to} refused: nobody has that address", to=str(request.to.uri), ration="refused calls")
             self._refuse(tx, 404, "Not Found")
             return
         if port.full:

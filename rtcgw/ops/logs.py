@@ -4,6 +4,9 @@ Every record of the gateway carries its fields by name (`call`, `session`, `prof
 form keeps them apart so that a log store can search them. One line per failure, written where it is
 handled. Where the lines go is twistd's choice; this module only shapes them.
 
+A record about what a peer may do as often as it likes names its kind in the field `ration`. Of each kind a few
+lines are written in any ten seconds, then one that says how many were left out; the counters have them all.
+
 `twisted.logger.jsonFileLogObserver` was refused: it writes Python-only structures (`log_logger`, `__class_uuid__`)
 meant to be read back by Twisted, and fails on a record that holds an object.
 """
@@ -33,9 +36,15 @@ from twisted.logger import (
 )
 from twisted.python.failure import Failure
 from twisted.python.logfile import LogFile
+from zope.interface import implementer
 
-_INTERNAL = frozenset({"isError", "failure", "message", "format", "time", "system", "why", "printed"})
+_INTERNAL = frozenset({"isError", "failure", "message", "format", "time", "system", "why", "printed", "ration"})
 """Fields that Twisted's two loggers add for each other."""
+
+RATION = 20
+"""Lines of one kind in `PERIOD`, for records that name their kind."""
+PERIOD = 10.0
+"""Seconds."""
 
 _SPECIAL = frozenset({"log_failure", "log_flattened", "log_system"})
 """Fields with which Twisted writes a line in another way."""
@@ -48,7 +57,42 @@ def observer(out: IO[Any], level: str, as_json: bool) -> ILogObserver:
     """An observer that writes records of at least `level` (debug ... critical) to `out`, one line each."""
     write = FileLogObserver(out, json_line if as_json else text_line)
     least = LogLevelFilterPredicate(LogLevel.levelWithName(level))
-    return FilteringLogObserver(write, [cast(ILogFilterPredicate, least)])
+    return FilteringLogObserver(Rationed(write), [cast(ILogFilterPredicate, least)])
+
+
+@implementer(ILogObserver)
+class Rationed:
+    """Passes on every record, but of those that name a kind no more than their ration.
+
+    The record's own time is the clock. The kinds are words of this code, so that their number is bounded. A filter on
+    repeated texts was refused: an attacker's lines differ in what the attacker chooses.
+    """
+
+    def __init__(self, write: ILogObserver) -> None:
+        self._write = write
+        self._kinds: dict[str, tuple[float, int]] = {}
+        """When the period of a kind began, and how many came since."""
+
+    def __call__(self, event: LogEvent) -> None:
+        """See `ILogObserver`."""
+        kind = event.get("ration")
+        if kind is None:
+            self._write(event)
+            return
+        began, came = self._kinds.get(kind, (0.0, 0))
+        now: float = event["log_time"]
+        if not 0 <= now - began < PERIOD:
+            if came > RATION:
+                self._left_out(event, kind, came - RATION)
+            began, came = now, 0
+        self._kinds[kind] = began, came + 1
+        if came < RATION:
+            self._write(event)
+
+    def _left_out(self, event: LogEvent, kind: str, count: int) -> None:
+        form = "{count} more lines about {kind} were left out"
+        basic: LogEvent = {name: event[name] for name in ("log_time", "log_level", "log_namespace") if name in event}
+        self._write({**basic, "log_format": form, "count": count, "kind": kind})
 
 
 def destination(logfile: str | None, nodaemon: bool) -> TextIO | LogFile:

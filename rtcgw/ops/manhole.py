@@ -121,7 +121,7 @@ class _Login(AuthenticatingTelnetProtocol):
         """Twisted's hook for a refused log-in: it would let a client guess for ever."""
         self.tries += 1
         transport = cast(Any, self.transport)
-        self.log.warn("manhole: log-in refused from {peer}", peer=str(transport.getPeer()))
+        self.log.warn("manhole: log-in refused from {peer}", peer=str(transport.getPeer()), ration="manhole")
         if self.tries >= TRIES:
             transport.loseConnection()
         else:

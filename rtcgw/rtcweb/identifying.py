@@ -132,7 +132,7 @@ class Authenticator:
             return self._by_token(message.token) if message.token is not None else self._by_password(message)
         except BadToken as error:
             self._throttle.failed(address)
-            log.info("log-in from {address} refused: {problem}", address=address, problem=str(error))
+            log.info("log-in from {address} refused: {problem}", address=address, problem=str(error), ration="log-ins")
             raise Refused("auth-failed") from None
 
     def _by_token(self, token: str) -> Admitted:

@@ -210,7 +210,7 @@ class BrowserConnection(_Protocol):  # type: ignore[misc]
 
     def _deny(self, label: str, code: int, reason: str) -> None:
         self.factory.count(label)
-        log.info("connection #{number} from {address} refused: {reason}", **self._who(), reason=reason)
+        log.info("connection #{number} from {address} refused: {reason}", **self._who(), reason=reason, ration="pages")
         raise _Deny(code, reason)
 
     def onOpen(self) -> None:
@@ -391,13 +391,19 @@ class BrowserConnection(_Protocol):  # type: ignore[misc]
         """
         self.failedByMe = True
         if self.state == _OPEN:
-            log.info("{client} from {address}: closed with {code}: {reason}", **self._who(), code=code, reason=reason)
+            log.info(
+                "{client} from {address}: closed with {code}: {reason}",
+                **self._who(),
+                code=code,
+                reason=reason,
+                ration="pages",
+            )
             self.close(code, reason)
         self.dropConnection(abort=False)
 
     def _cut(self, reason: str) -> None:
         """Abort: the page would not hear a farewell."""
-        log.info("{client} from {address} cut off: {reason}", **self._who(), reason=reason)
+        log.info("{client} from {address} cut off: {reason}", **self._who(), reason=reason, ration="pages")
         self.factory.count(reason)
         self.dropConnection(abort=True)
         self._let_go()

@@ -166,7 +166,13 @@ class TransactionLayer:
             tx.got_response(response)
         except HeaderError as error:
             self.count("bad_headers")
-            log.info("{status} from {host} not used: {error}", status=response.status, host=flow.host, error=error)
+            log.info(
+                "{status} from {host} not used: {error}",
+                status=response.status,
+                host=flow.host,
+                error=error,
+                ration="SIP",
+            )
         except Exception:
             self.count("faults")
             log.failure("handling {status} to {method}", status=response.status, method=response.cseq.method)
@@ -200,7 +206,7 @@ class TransactionLayer:
             user.got_request(tx, request)
         except HeaderError as error:
             self.count("bad_headers")
-            log.info("{method} refused: {error}", method=request.method, error=error)
+            log.info("{method} refused: {error}", method=request.method, error=error, ration="SIP")
             if not tx.answered:
                 tx.respond(make_response(request, 400, "Bad Request"))
         except Exception:

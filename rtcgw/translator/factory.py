@@ -113,6 +113,7 @@ class Translator:
                 reason=error.reason.word,
                 caller=setup.caller.uri,
                 callee=setup.callee.uri,
+                ration="refused calls",
             )
             origin.deliver(End(error.reason))
 

@@ -6,11 +6,11 @@ import io
 import json
 from typing import cast
 
-from twisted.logger import ILogObserver, LogEvent, Logger, LogPublisher, formatEventAsClassicLogText
+from twisted.logger import ILogObserver, LogEvent, Logger, LogLevel, LogPublisher, formatEventAsClassicLogText
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
-from rtcgw.ops.logs import destination, observer, text_line
+from rtcgw.ops.logs import PERIOD, RATION, destination, observer, text_line
 
 
 class LogTests(TestCase):
@@ -78,3 +78,28 @@ class LogTests(TestCase):
         with open(path) as written:  # noqa: PTH123 - trial's own name
             self.assertEqual(written.read(), "x\n")
         self.assertIs(destination(None, True), destination("-", False))
+
+
+class RationTests(TestCase):
+    def write(self, *records: tuple[float, str | None]) -> list[str]:
+        """The lines that are written of records with these times and kinds."""
+        out = io.StringIO()
+        write = observer(out, "info", False)
+        for when, kind in records:
+            event: LogEvent = {"log_time": when, "log_level": LogLevel.info, "log_namespace": "n", "log_format": "line"}
+            write(event if kind is None else {**event, "ration": kind})
+        return [line.partition("] ")[2] for line in out.getvalue().splitlines()]
+
+    def test_flood(self) -> None:
+        """Of a flood a few lines are written; when it is over, one says how many were not."""
+        lines = self.write(*[(100.0 + n / 100, "strangers") for n in range(RATION + 30)], (100 + PERIOD, "strangers"))
+        self.assertEqual(lines, ["line"] * RATION + ["30 more lines about strangers were left out", "line"])
+
+    def test_others(self) -> None:
+        """A flood of one kind takes nothing from another, nor from what is never a flood."""
+        flood = [(100.0, "strangers")] * (RATION + 1)
+        self.assertEqual(len(self.write(*flood, (101.0, "pages"), *[(101.0, None)] * 50)), RATION + 51)
+
+    def test_clock_set_back(self) -> None:
+        """A clock that is set back silences nobody."""
+        self.assertEqual(len(self.write(*[(100.0, "strangers")] * RATION, (50.0, "strangers"))), RATION + 1)

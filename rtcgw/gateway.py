@@ -168,6 +168,7 @@ def build(config: Config, reactor: Any, now: Callable[[], float] = time.time) ->
             "sip": transport.counters,
             "transactions": layer.counters,
             "routing": routing.counters,
+            "media": media.counters,
         }
 
     inspector = Inspector(

@@ -129,6 +129,7 @@ class IMediaBackend(Interface):
     """Makes sessions; started and stopped with the gateway."""
 
     name = Attribute("The word in the configuration: embedded, rtpengine, direct.")
+    counters = Attribute("What was dropped or went wrong, by label: a mapping of text to number, for the inspector.")
 
     def start() -> Deferred[None] | None:
         """Open ports, meet the peers. Fails with `MediaError` naming what could not be had."""

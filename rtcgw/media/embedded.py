@@ -62,6 +62,7 @@ class EmbeddedBackend:
     def __init__(self, settings: EmbeddedSettings, clock: IReactorTime, udp: IReactorUDP) -> None:
         self.settings = settings
         self.web = WebPort(clock)
+        self.counters = self.web.counters
         self.pairs = PortPairs(settings.rtp_low, settings.rtp_high)
         self.sessions: dict[SessionId, EmbeddedSession] = {}
         self._clock = clock

@@ -51,6 +51,7 @@ class RtpengineBackend:
     def __init__(self, settings: RtpengineSettings, clock: IReactorTime, udp: IReactorUDP) -> None:
         self.settings = settings
         self.client = NgClient(clock, settings.timeout)
+        self.counters = self.client.counters
         self.nodes = [NgNode(self.client, address, clock, settings.ping) for address in settings.nodes]
         self.sessions: dict[SessionId, EngineSession] = {}
         self._udp = udp

@@ -31,6 +31,7 @@ class Media:
 
     fit: bool = True
     name: str = "embedded"
+    counters: dict[str, int] = field(factory=dict)
 
     def check(self) -> Deferred[str]:
         return succeed("well") if self.fit else fail(MediaError(Reason.MEDIA_FAILED, "no answer from rtpengine"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
@@ -95,6 +97,7 @@ class MarkedBackend:
     """Hands out `MarkedMedia`, or refuses when `refuse` is set."""
 
     name = "marked"
+    counters: ClassVar[dict[str, int]] = {}
 
     def __init__(self, media: MarkedMedia | None = None, refuse: MediaError | None = None) -> None:
         self.media = media or MarkedMedia()

@@ -16,7 +16,7 @@ from zope.interface import implementer
 
 from rtcgw.machine import Machine, Row, Symbol, Table
 from rtcgw.media.backend import Access
-from rtcgw.model.events import Accept, End, Event, Progress, Stage
+from rtcgw.model.events import Accept, Description, End, Event, Kind, Progress, Stage
 from rtcgw.model.identity import SessionId
 from rtcgw.model.reason import Reason
 from rtcgw.translator.leg import ILeg, ILegParent, LegView
@@ -53,7 +53,7 @@ class Fork:
     `on_chosen(leg)` is called when a device has answered.
     """
 
-    __slots__ = ("_ended", "_on_chosen", "_told", "access", "chosen", "legs", "machine", "parent", "session")
+    __slots__ = ("_early", "_ended", "_on_chosen", "_told", "access", "chosen", "legs", "machine", "parent", "session")
 
     def __init__(
         self,
@@ -70,6 +70,8 @@ class Fork:
         self.machine = Machine(FORK_TABLE, self, clock)
         self._on_chosen = on_chosen
         self._told: set[Stage] = set()
+        self._early: dict[ILeg, Description] = {}
+        """What devices have described early."""
         self._ended: list[End] = []
         for leg in legs:
             leg.parent = self
@@ -113,10 +115,12 @@ class Fork:
         self.chosen.deliver(event)
 
     def _progressed(self, leg: ILeg, event: Progress) -> None:
-        """Each stage once; an early description only from the first device that has one to give."""
+        """Each stage once. An early description is kept until its device answers: only one may join the media."""
+        if event.description is not None:
+            self._early[leg] = event.description
         if event.stage not in self._told:
             self._told.add(event.stage)
-            self._up(leg, event)
+            self._up(leg, Progress(event.stage, reliable=event.reliable))
 
     def _choose(self, leg: ILeg, event: Accept) -> None:
         self.chosen = leg
@@ -125,11 +129,17 @@ class Fork:
         for other in losers:
             other.deliver(End(Reason.ANSWERED_ELSEWHERE))
         self._on_chosen(leg)
+        early = self._early.get(leg)
+        self._early.clear()
+        if event.description is None and early is not None:
+            event = Accept(Description(Kind.ANSWER, early.sdp))
         self._up(leg, event)
 
     def _drop(self, leg: ILeg, event: End) -> None:
         self.legs.remove(leg)
         self._ended.append(event)
+        if not self.legs:  # several dropped out on one order, before any of them was taken off the list
+            self.machine.handle(ForkEvent.LAST_DROPPED, leg, event)
 
     def _declined(self, leg: ILeg, event: End) -> None:
         self.legs.remove(leg)
@@ -137,7 +147,9 @@ class Fork:
         self._up(leg, event)
 
     def _give_up(self, leg: ILeg, event: End) -> None:
-        self._drop(leg, event)
+        if leg in self.legs:
+            self.legs.remove(leg)
+            self._ended.append(event)
         best = min(self._ended, key=lambda end: RANK.index(end.reason) if end.reason in RANK else len(RANK))
         self._up(leg, best)
 

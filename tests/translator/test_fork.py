@@ -6,7 +6,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from rtcgw.media.backend import Access
-from rtcgw.model.events import Accept, Candidates, Confirm, End, Event, Progress, Stage
+from rtcgw.model.events import Accept, Candidates, Confirm, Description, End, Event, Kind, Progress, Stage
 from rtcgw.model.reason import Reason
 from rtcgw.translator.fork import Fork
 from rtcgw.translator.leg import ILeg
@@ -44,6 +44,27 @@ class ForkTests(SynchronousTestCase):
         self.assertEqual(self.tabs[1].heard[1:], [Confirm()])
         self.assertEqual(self.tabs[2].heard[1:], [End(Reason.ANSWERED_ELSEWHERE)])
         self.assertEqual(self.chosen, [self.tabs[1]])
+
+    def test_early_descriptions(self) -> None:
+        """Early answers of several devices do not mix: the caller gets that of the device which answers."""
+        for n, tab in enumerate(self.tabs):
+            tab.say(Progress(Stage.SESSION, Description(Kind.PRANSWER, f"sdp{n}")))
+        self.tabs[1].say(Accept())
+        answer = Accept(Description(Kind.ANSWER, "sdp1"))
+        self.assertEqual(self.listener.heard, [Progress(Stage.SESSION), answer])
+
+    def test_all_drop_out_at_once(self) -> None:
+        """Devices that all refuse the set-up itself leave nobody ringing: the caller hears it at once."""
+
+        def refuse(event: Event) -> None:
+            if event == SETUP:
+                for tab in self.tabs:
+                    tab.say(End(Reason.MEDIA))
+
+        self.patch(self.tabs[0], "deliver", refuse)
+        self.fork.deliver(SETUP)
+        self.assertEqual(self.listener.heard, [End(Reason.MEDIA)])
+        self.assertEqual(self.fork.view().state, "ended")
 
     def test_late_loser(self) -> None:
         """A tab that answers a moment later changes nothing."""

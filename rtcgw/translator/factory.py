@@ -116,6 +116,19 @@ class Translator:
                 ration="refused calls",
             )
             origin.deliver(End(error.reason))
+        except Exception:
+            log.failure("call {session}: internal error while placing it", session=origin.session)
+            self._undo(origin)
+
+    def _undo(self, origin: ILeg) -> None:
+        """A fault of ours while placing: the caller is told, and nothing of the call stays behind."""
+        call = self.calls.get(origin.session)
+        if call is not None:
+            call.end(Reason.INTERNAL)
+            return
+        self.table.release(origin.session)
+        self._count(Reason.INTERNAL)
+        origin.deliver(End(Reason.INTERNAL))
 
     def join(self, origin: ILeg, callee: ILeg, setup: Setup, form: Form) -> Call:
         """Make the call of two legs and start it. Raises `Unreachable` when there is no room or no media for it."""

@@ -126,6 +126,18 @@ class TranslatorTests(Fixture):
         self.clock.advance(33)
         self.assertEqual(len(self.table), 0)
 
+    def test_fault_of_ours(self) -> None:
+        """Whether it comes before the call stands or after: logged once, the caller is told, nothing stays."""
+        for owner, name in ((self.destinations, "ims_leg"), (self.core.media, "offer")):
+            patch = self.patch(owner, name, lambda *args: 1 // 0)
+            self.assertEqual(self.place(name).heard, [End(Reason.INTERNAL)])
+            patch.restore()
+            self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual((self.translator.calls, self.translator.ended), ({}, {"internal": 2}))
+        self.assertEqual(self.destinations.made[0].heard, [End(Reason.INTERNAL)])
+        self.clock.advance(33)
+        self.assertEqual((len(self.table), self.clock.getDelayedCalls()), (0, []))
+
     def test_refused_offer(self) -> None:
         """An offer that the media cannot use ends the call at once; it is counted once."""
         origin = RecordedLeg("caller", Access.WEB, SessionId("a"))

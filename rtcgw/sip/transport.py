@@ -196,7 +196,6 @@ class SipTransport:
 
     def locate(self, outgoing: Outgoing, hop: Hop) -> None:
         """Find where `outgoing` goes, and let it go there: at once, unless its hop is a name that must be asked for."""
-        self.count("sent")
         address = self._locator.known(hop, outgoing.transport)
         if address is not None:
             outgoing.send_to(address)

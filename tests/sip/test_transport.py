@@ -194,13 +194,14 @@ class ReceivingTest(TestCase):
 
 class SendingTest(TestCase):
     def test_small_by_udp(self) -> None:
-        """A small request is one datagram, repeated as the same bytes."""
+        """A small request is one datagram, repeated as the same bytes; as a message it counts once."""
         rig = Rig()
         outgoing = rig.front.send_request(with_via(make_request()), Hop(*PEER), None)
         outgoing.again()
         self.assertEqual([address for _, address in rig.port.written], [PEER, PEER])
         self.assertEqual(rig.port.written[0], rig.port.written[1])
         self.assertEqual(outgoing.hop, Hop(*PEER, "UDP"))
+        self.assertEqual(rig.front.counters["sent"], 1)
         outgoing.data = b""
         outgoing.again()
         self.assertEqual(len(rig.port.written), 2)

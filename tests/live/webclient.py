@@ -21,6 +21,7 @@ from typing import Any, cast
 from attrs import define
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
+from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import DatagramProtocol, Protocol, connectionDone
 from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
@@ -168,13 +169,14 @@ class WebClient(Protocol):
 
     # -- the wire --------------------------------------------------------------------------
 
-    async def connect(self) -> None:
-        """Open the WebSocket as the gateway's own page would."""
-        await connectProtocol(TCP4ClientEndpoint(reactor, HOST, self.port), self)
+    async def connect(self, endpoint: IStreamClientEndpoint | None = None) -> None:
+        """Open the WebSocket as the gateway's own page would; by TCP, or by the `endpoint` of a page under TLS."""
+        scheme = "http" if endpoint is None else "https"
+        await connectProtocol(endpoint or TCP4ClientEndpoint(reactor, HOST, self.port), self)
         key = base64.b64encode(os.urandom(16)).decode()
         self._write(
             f"GET /ws HTTP/1.1\r\nHost: {HOST}:{self.port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\nOrigin: http://{HOST}:{self.port}\r\n"
+            f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\nOrigin: {scheme}://{HOST}:{self.port}\r\n"
             "Sec-WebSocket-Protocol: rtcgw.1\r\n\r\n".encode()
         )
         await within("the WebSocket opens", self._opened, 5)

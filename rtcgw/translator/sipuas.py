@@ -6,6 +6,9 @@ moved. RFC 3261 §13.3, §9.2; RFC 3262 §3.
 
 from __future__ import annotations
 
+import secrets
+from typing import Final
+
 from rtcgw.model.events import Accept, Confirm, Description, End, Kind, Progress, ProgressAck, Stage
 from rtcgw.model.reason import Reason
 from rtcgw.sip.message import Request, make_response
@@ -13,6 +16,9 @@ from rtcgw.sip.transaction import ServerTransaction
 from rtcgw.translator.sipdialog import Answers, reason_header, sdp_of
 from rtcgw.translator.sipleg import SipLeg
 from rtcgw.translator.sipstate import Input
+
+RETRY_AFTER: Final = 5
+"""Seconds, at the least, after which a call that was refused for overload may be tried again."""
 
 
 def _answers(leg: SipLeg) -> Answers:
@@ -71,7 +77,10 @@ def refuse(leg: SipLeg, event: End) -> None:
     if status < 300:  # answered elsewhere is no SIP refusal; a fork tells it to its devices only
         status, phrase = Reason.OFFLINE.status, Reason.OFFLINE.phrase
     leg.history.append(f"-> {status}")
-    _answers(leg).refuse(status, phrase, reason_header(event.reason))
+    headers = [reason_header(event.reason)]
+    if status == 503:  # without it a 503 counts as 500 (RFC 3261 §21.5.4); spread, lest all come back at once
+        headers.append(("Retry-After", str(RETRY_AFTER + secrets.randbelow(RETRY_AFTER))))
+    _answers(leg).refuse(status, phrase, *headers)
     leg.forget()
 
 

@@ -82,6 +82,14 @@ class IncomingTests(SynchronousTestCase):
         self.assertEqual(bench.tx.statuses, [180] * 7 + [504])
         self.assertEqual((bench.heard, bench.port.dialogs), ([End(Reason.TIMEOUT)], {}))
 
+    def test_overload_says_when_to_come_back(self) -> None:
+        """A 503 names a time, which keeps the core from trying at once; another refusal names none."""
+        for reason, named in ((Reason.OVERLOADED, True), (Reason.BUSY, False)):
+            bench = UasBench()
+            bench.end(reason)
+            retry = bench.tx.responses[-1].get("retry-after")
+            self.assertEqual(retry is not None and 5 <= int(retry) < 10, named)
+
     def test_early_changes(self) -> None:
         """No second offer while the first is unanswered; afterwards it is the parent's to answer."""
         bench = self.bench

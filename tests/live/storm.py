@@ -214,6 +214,7 @@ async def media_by_strangers(call: Call, port: int, rtp_ports: range) -> None:
         for source in (attacker, stranger):
             await pelt(source, forged_stun([f"{ufrag}:{call.media.peer.ufrag}", "nobody:here", "", ":" * 500]), port)
             await pelt(source, noise, port)
+        await pelt(stranger, list(forged_stun([f"{ufrag}:{call.media.peer.ufrag}"]))[-1:] * 400, port)
         for _ in range(5):
             await pelt(stranger, (packet[: 172 - 17 * cut] for cut in range(10)), port)
             for rtp in rtp_ports:

@@ -73,7 +73,7 @@ class CommandTests(TestCase):
         status, text = await self.said("--config", file, "--check")
         self.assertEqual(status, 1, text)
         self.assertIn("ok       [web] listen: tcp:18098:interface=127.0.0.1 can be opened", text)
-        self.assertIn("FAILED   [sip] peer: tcp:127.0.0.1:18899 takes no connection: Connection refused", text)
+        self.assertIn("FAILED   [sip] peer: tcp:127.0.0.1:18899 takes no connection: Connection was refused", text)
         self.assertIn("warning  nobody can log in", text)
         self.assertNotIn("Traceback", text)
 

@@ -91,6 +91,7 @@ class Gateway:
                     self.transport.sent_by(),
                     self.routing.index,
                     self.reactor,
+                    secure=self.transport.secure,
                 )
             )
         web = self.config.web

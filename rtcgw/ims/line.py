@@ -54,6 +54,8 @@ class Line:
     """`host:port` that Contact and Path name, brackets around an IPv6 host."""
     gateway: str = "rtcgw"
     """This gateway's name; two gateways of one profile need two."""
+    secure: bool = False
+    """Whether `address` is served by TLS alone."""
     instance: str = field(init=False)
     token: str = field(init=False)
     contact: str = field(init=False)
@@ -68,7 +70,7 @@ class Line:
         profile = self.profile
         self.instance = instance_of(self.gateway, profile.name)
         self.token = token_of(self.instance)
-        self.contact = f"<sip:{self.token}@{self.address}>"
+        self.contact = f"<sip:{self.token}@{self.address}{self._transport}>"
         self.domain = Uri.parse(f"sip:{profile.domain}")
         sip = [impu for impu in profile.impus if not impu.lower().startswith("tel:")]
         self.public = Uri.parse((sip or [f"sip:{profile.impi}"])[0])
@@ -79,6 +81,11 @@ class Line:
         """Whether the gateway stands at the S-CSCF itself (attach mode B)."""
         return self.profile.attach is Attach.B
 
+    @property
+    def _transport(self) -> str:
+        """Where only TLS is listened for, the core must be told so (RFC 3261 §26.2.2)."""
+        return ";transport=tls" if self.secure else ""
+
     def charging_vector(self) -> str:
         """A fresh P-Charging-Vector: in mode B nobody before us makes one. RFC 7315 §4.6."""
         return f"icid-value={secrets.token_hex(12)};orig-ioi={self.profile.domain}"
@@ -87,7 +94,7 @@ class Line:
         """What a P-CSCF adds to a REGISTER, when there is none (TS 24.229 §5.2.2.1)."""
         if not self.core:
             return
-        request.set("path", f"<sip:{self.token}@{self.address};lr>")
+        request.set("path", f"<sip:{self.token}@{self.address}{self._transport};lr>")
         request.set("require", "path")
         request.set("p-visited-network-id", self.profile.domain)
         request.set("p-charging-vector", self.charging_vector())

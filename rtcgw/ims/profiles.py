@@ -41,12 +41,13 @@ def make_agent(
     random: Callable[[], float] = random,
     backoff: Backoff | None = None,
     expires: int = defaults.EXPIRES_REGISTER,
+    secure: bool = False,
 ) -> ImsUserAgent:
     """The user agent of a profile with its registration.
 
-    See `Line` for `peer`, `address` and `gateway`; `expires` is the lease asked for, in seconds.
+    See `Line` for `peer`, `address`, `gateway` and `secure`; `expires` is the lease asked for, in seconds.
     """
-    line = Line(profile, layer, peer, address, gateway)
+    line = Line(profile, layer, peer, address, gateway, secure)
     return ImsUserAgent(line, Registration(line, clock, random, backoff or Backoff(), expires), index)
 
 

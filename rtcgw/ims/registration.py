@@ -39,7 +39,9 @@ RETRY_AFTER_MAX = 3600.0
 RECALL_GAP = 60.0
 """Seconds: a registrar that ends what it has just granted, again and again, is met with patience."""
 CHECK_GAP = 5.0
-"""Seconds between two checks that failed calls ask for: a hundred failing calls are one suspicion."""
+"""Seconds within which a shortened lease is the one that has been acted upon."""
+SUSPECT_GAP = 30.0
+"""Seconds between two checks that failing calls set off: a barred number dialled again and again asks for no more."""
 
 
 class RegState(Enum):
@@ -163,7 +165,7 @@ class Registration:
     def suspect(self) -> None:
         """A call failed as if the core had forgotten us: make sure."""
         now = self._clock.seconds()
-        if now - self._checked >= CHECK_GAP:
+        if now - self._checked >= SUSPECT_GAP:
             self._checked = now
             self.machine.handle(RegInput.SUSPECT)
 

@@ -138,6 +138,7 @@ class Authenticator:
     def _by_token(self, token: str) -> Admitted:
         claims = self._verifier.verify(token)
         user = self._users.configured(claims.user) or User(claims.user)
+        self._users.check_name(user)
         if claims.impu is not None:
             user = self._users.with_impu(user, claims.impu)
         return Admitted(evolve(user, display=claims.display or user.display), claims.expires)
@@ -227,6 +228,11 @@ class Users:
         """The user of this name in the configuration."""
         return self._configured.get(name)
 
+    def check_name(self, user: User) -> None:
+        """Raises `BadToken` where the name spells another user's name or public identity, e.g. a number."""
+        if self._names.get(canonical_key(user.name), user.name) != user.name:
+            raise BadToken(f"name {user.name!r:.80} means another user")
+
     def with_impu(self, user: User, impu: str) -> User:
         """The user with the public identity that their token claims.
 
@@ -292,12 +298,12 @@ class Users:
         return [leg for leg in rung if leg is not None]
 
     def _enter(self, user: User) -> None:
-        self._names[user.name] = user.name
+        self._names[canonical_key(user.name)] = user.name
         if user.impu is not None:
             self._names[canonical_key(user.impu)] = user.name
 
     def _leave(self, user: User) -> None:
-        for key in (user.name, canonical_key(user.impu or "")):
+        for key in (canonical_key(user.name), canonical_key(user.impu or "")):
             if self._names.get(key) == user.name:
                 del self._names[key]
         if user.name in self._configured:

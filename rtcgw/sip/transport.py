@@ -165,6 +165,11 @@ class SipTransport:
         """The port for Contact headers; the one that is really open, when 0 was asked for."""
         return self._port
 
+    @property
+    def secure(self) -> bool:
+        """Whether TLS alone is listened for."""
+        return self._secure
+
     def sent_by(self, transport: str = UDP) -> str:
         """`host:port` for Via and Contact: one for all transports, which share the port."""
         return host_port(self._host, self._port)

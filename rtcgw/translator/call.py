@@ -274,6 +274,7 @@ class Call:
         result.addCallbacks(then, self._media_refused, errbackArgs=(leg, event))
         result.addErrback(self._broken)
         result.addBoth(self._go_on)
+        result.addErrback(self._broken)  # what waited may fail as well
 
     def _media_refused(self, failure: Failure, leg: ILeg, event: Event) -> None:
         if isinstance(failure.value, MediaError):

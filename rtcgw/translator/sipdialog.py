@@ -213,6 +213,11 @@ class Answers:
     early: str | None = field(default=None, init=False)
     """The description given in a 1xx: nothing later may give another one (RFC 6337 §2.2)."""
 
+    @property
+    def invite(self) -> Request:
+        """The INVITE being answered."""
+        return self._tx.request
+
     def progress(self, stage: Stage, sdp: str | None) -> None:
         """Send 180 or 183: reliably where the peer can, one at a time (RFC 3262 §3)."""
         if self._sent is not None and self._sent.outstanding:

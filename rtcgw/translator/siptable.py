@@ -109,6 +109,8 @@ _INCOMING: _Rows = {
     (_S.ANSWERING, _I.BYE): Row(_S.ENDED, (uas.left_early,)),
     (_S.ANSWERING, _I.UNPRACKED): Row(_S.ENDED, (uas.unpracked,)),
     (_S.ANSWERING, _I.CHANGE): Row(_S.ANSWERING, (SipLeg.too_early,)),
+    (_S.ANSWERING, _I.CHANGE_TAKEN): Row(_S.ANSWERING, (SipLeg.changed,)),
+    (_S.ANSWERING, _I.CHANGE_REFUSED): Row(_S.ANSWERING, (SipLeg.unchanged,)),
 
     (_S.ACCEPTED, _I.ACK): Row(_S.TALKING, (uas.acked,)),
     (_S.ACCEPTED, _I.UNACKED): Row(_S.LEAVING, (uas.unacked,)),
@@ -116,6 +118,8 @@ _INCOMING: _Rows = {
     (_S.ACCEPTED, _I.END): Row(_S.ABANDONED, (uas.remember_end,)),
     (_S.ACCEPTED, _I.PRACK): Row(_S.ACCEPTED, (uas.prack,)),
     (_S.ACCEPTED, _I.CHANGE): Row(_S.ACCEPTED, (SipLeg.too_early,)),
+    (_S.ACCEPTED, _I.CHANGE_TAKEN): Row(_S.ACCEPTED, (SipLeg.changed,)),
+    (_S.ACCEPTED, _I.CHANGE_REFUSED): Row(_S.ACCEPTED, (SipLeg.unchanged,)),
 
     (_S.ABANDONED, _I.ACK): Row(_S.LEAVING, (uas.hang_up_now,)),
     (_S.ABANDONED, _I.UNACKED): Row(_S.LEAVING, (uas.hang_up_now,)),
@@ -161,9 +165,9 @@ _OUTGOING_IGNORED = {
 }
 _INCOMING_IGNORED = {
     _S.OFFERED: _CALLERS | {_I.ACK, _I.UNACKED, _I.BYE_DONE},
-    _S.ANSWERING: _CALLERS | _CHANGES | {_I.PROGRESS, _I.ACCEPT_LATER, _I.ACK, _I.UNACKED, _I.BYE_DONE},
+    _S.ANSWERING: _CALLERS | {_I.PROGRESS, _I.ACCEPT_LATER, _I.ACK, _I.UNACKED, _I.BYE_DONE},
     # The INVITE has its final response: a CANCEL or a second answer comes too late.
-    _S.ACCEPTED: _CALLERS | _CALLEES | _CHANGES | {_I.BYE_DONE},
+    _S.ACCEPTED: _CALLERS | _CALLEES | {_I.BYE_DONE},
     _S.ABANDONED: _CALLERS | _CALLEES | _CHANGES | {_I.END, _I.BYE_DONE},
     _S.TALKING: _CALLERS | _CALLEES | {_I.BYE_DONE},
     _S.LEAVING: _CALLERS | _CALLEES | _OVER,

@@ -46,10 +46,17 @@ def accept(leg: SipLeg, event: Accept) -> None:
 
 
 def prack(leg: SipLeg, tx: ServerTransaction, request: Request) -> None:
-    """PRACK: 200, or 481 when it matches nothing."""
+    """PRACK: 200, or 481 when it matches nothing.
+
+    Where the 1xx carried the answer, a description in its PRACK is a new offer, whose answer goes in this 200
+    (RFC 6337 Table 1, pattern 5); where the 1xx carried our offer, it is the answer.
+    """
     answers = _answers(leg)
     if not answers.pracked(request):
         leg.no_such(tx, request)
+        return
+    if answers.early is not None and sdp_of(tx.request) is not None and sdp_of(answers.invite) is not None:
+        leg.changing(tx, request)
         return
     tx.respond(make_response(request, 200, "OK"))
     sdp = sdp_of(request)

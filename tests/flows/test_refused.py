@@ -41,12 +41,17 @@ class RefusedByTheCoreTests(FlowCase):
             self.assertEqual(self.refusal(status, phrase), word)
 
     def test_registration_doubted(self) -> None:
-        """403 and 503 may mean that the core has lost us: the call ends, and the gateway registers again."""
+        """403 and 503 may mean that the core has lost us: the call ends, and the gateway registers again, but a
+        barred number that is dialled again soon sets off nothing more."""
         for status, word in ((403, "forbidden"), (503, "overloaded")):
             before = len(self.rig.core.registers)
             self.assertEqual(self.refusal(status, "No"), word)
             self.rig.advance(5)
             self.assertGreater(len(self.rig.core.registers), before)
+            checked = len(self.rig.core.registers)
+            self.refusal(status, "No")
+            self.rig.advance(30)
+            self.assertEqual(len(self.rig.core.registers), checked, "one suspicion, one check")
 
     def test_silence(self) -> None:
         """A core that says nothing: timeout after 64*T1."""

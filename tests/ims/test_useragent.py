@@ -8,6 +8,7 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from rtcgw.ims.called import ANONYMOUS
+from rtcgw.ims.line import Line
 from rtcgw.ims.useragent import again_with
 from rtcgw.model.defaults import UDP_LIMIT
 from rtcgw.model.identity import Attach, Identity, Profile
@@ -81,6 +82,11 @@ class InviteTests(SynchronousTestCase):
         self.assertIsNone(invite.get("p-preferred-identity"))
         self.assertIn("icid-value=", invite.get("p-charging-vector") or "")
         self.assertEqual(rig.agent().next_hop(invite), Hop("127.0.0.1", 5061))
+
+    def test_tls_alone(self) -> None:
+        """A gateway that listens for TLS alone says so where the core will call it."""
+        line = Line(GW1, Rig().layer, Hop("127.0.0.1", 5061, "TLS"), "127.0.0.1:5071", secure=True)
+        self.assertEqual(line.contact, f"<sip:{line.token}@127.0.0.1:5071;transport=tls>")
 
     def test_size(self) -> None:
         """With an ordinary description the INVITE goes in one datagram, in both modes."""

@@ -84,6 +84,15 @@ class LoginTests(LoginCase):
         assert located is not None
         self.assertEqual(located.name, "alice")
 
+    def test_numbers_as_names(self) -> None:
+        """A token may name its user by number: found under any spelling, and never in another's place."""
+        page = self.side.connect()
+        page.login(token=self.token("+15550099"))
+        found = self.side.users.locate("tel:+1-555-0099")
+        assert found is not None
+        self.assertEqual(found.name, "+15550099")
+        self.refused(self.side.connect(), "auth-failed", token=self.token("+15550011"))
+
     def test_live_identity(self) -> None:
         """An identity that somebody was given stays theirs while they are there, and no longer."""
         dave = self.side.connect()

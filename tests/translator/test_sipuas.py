@@ -75,6 +75,46 @@ class IncomingTests(SynchronousTestCase):
         self.assertEqual(bench.tx.statuses, [180] * (PROGRESS_LIMIT + 1))
         bench.end(Reason.DECLINED)
 
+    def test_offer_in_prack(self) -> None:
+        """A caller that already has its answer may offer again in the PRACK, and is answered in its 200."""
+        bench = self.bench
+        bench.leg.deliver(EARLY)
+        prack = bench.prack("more")
+        self.assertEqual((bench.heard, prack.statuses), ([Update(Description(Kind.OFFER, "more"))], []))
+        bench.leg.deliver(UpdateAccept(Description(Kind.ANSWER, "yes")))
+        self.assertEqual((prack.statuses, prack.responses[-1].body), ([200], b"yes"))
+        bench.end(Reason.BUSY)
+
+    def test_offer_in_a_late_prack(self) -> None:
+        """The same while the page has answered already: both get their answers."""
+        for taken in (True, False):
+            bench = self.answering()
+            prack = bench.prack("more")
+            self.assertIs(bench.state, State.ACCEPTED)
+            bench.leg.deliver(UpdateAccept(Description(Kind.ANSWER, "yes")) if taken else UpdateReject(Reason.MEDIA))
+            self.assertEqual(prack.statuses, [200 if taken else 488])
+            self.walked = bench.walked
+            bench.ack()
+            bench.end()
+            self.bench = UasBench() if taken else bench
+            self.bench.walked |= self.walked
+
+    def test_slow_change_while_answering(self) -> None:
+        """An UPDATE whose answer takes its time is answered, though the page has answered the call meanwhile."""
+        for taken in (True, False):
+            bench = self.bench
+            bench.leg.deliver(EARLY)
+            bench.prack()
+            update = bench.request("UPDATE", "more")
+            bench.leg.deliver(Progress(Stage.SESSION, Description(Kind.PRANSWER, "early")))
+            bench.leg.deliver(FINAL)
+            bench.leg.deliver(UpdateAccept(Description(Kind.ANSWER, "yes")) if taken else UpdateReject(Reason.MEDIA))
+            self.assertEqual(update.statuses, [200 if taken else 488])
+            bench.end(Reason.BUSY)
+            walked = bench.walked
+            self.bench = UasBench()
+            self.bench.walked |= walked
+
     def test_never_pracked(self) -> None:
         bench = self.bench
         bench.leg.deliver(RINGING)

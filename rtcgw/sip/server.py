@@ -277,7 +277,11 @@ class PlainServer(ServerTransaction):
         return self._layer.timers.late
 
     def _timer_j(self) -> float:
-        return 0.0 if self.flow.reliable else self._layer.timers.limit
+        """Nothing is kept of an OPTIONS: its repetition is answered anew, with the same answer (§8.2.7).
+
+        Cores ask every few seconds whether we live; each would be remembered for 64*T1.
+        """
+        return 0.0 if self.flow.reliable or self.request.method == "OPTIONS" else self._layer.timers.limit
 
 
 _S, _E, _I = InviteServerState, InviteServerEvent, InviteServer

@@ -149,6 +149,7 @@ class OtherRequestTests(SynchronousTestCase):
 
     def test_options(self) -> None:
         """A core that asks whether we live is told, with what we can do; Max-Forwards 0 does not matter here."""
+        before = len(self.rig.layer)
         response = self.ask("OPTIONS")
         assert response is not None
         self.assertEqual(response.status, 200)
@@ -156,6 +157,7 @@ class OtherRequestTests(SynchronousTestCase):
         self.assertEqual(response.values("supported"), ["100rel"])
         self.assertIn("PRACK", response.values("allow"))
         self.assertEqual(self.rig.routing.counters["options"], 1)
+        self.assertEqual(len(self.rig.layer), before, "nothing is kept of it")
 
     def test_options_when_busy(self) -> None:
         """OPTIONS is answered as an INVITE would be (RFC 3261 §11.2)."""

@@ -66,6 +66,8 @@ def tone(codec: str) -> tuple[bytes, ...]:
 class _Receiver(DatagramProtocol):
     """A socket whose packets go to `take`."""
 
+    noisy = False
+
     def __init__(self, take: Callable[[bytes, tuple[str, int]], None]) -> None:
         self._take = take
 

@@ -1,7 +1,7 @@
 """`make bench`: the gateway's speed and memory, printed as a table. Nothing here fails for being slow.
 
-    make bench                         all of it, some five minutes
-    make bench ARGS=--quick            a minute
+    make bench                         all of it, some ten minutes
+    make bench ARGS=--quick            two or three minutes
     make bench ARGS="--only sound"     one part: signalling, engines, users, sound, split
 
 Ends with 1 only when calls failed at a moderate rate. What is measured, and how: docs/performance.md.
@@ -31,7 +31,7 @@ _FILES = 8192
 def main() -> int:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure a real gateway process.")
-    parser.add_argument("--quick", action="store_true", help="about a minute, and rougher figures")
+    parser.add_argument("--quick", action="store_true", help="two or three minutes, and rougher figures")
     parser.add_argument("--only", action="append", choices=PARTS, help="a part; may be given several times")
     options = parser.parse_args()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

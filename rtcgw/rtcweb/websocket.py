@@ -18,7 +18,6 @@ What it is not: it knows no users and no calls. It turns frames into messages fo
 # ruff: noqa: N815 -- Autobahn's options are named in camelCase.
 from __future__ import annotations
 
-import ipaddress
 import itertools
 import re
 from collections.abc import Callable
@@ -35,7 +34,7 @@ from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from rtcgw.config import Web
+from rtcgw.config import Web, is_loopback
 from rtcgw.rtcweb.client import Client, Desk, ILink
 from rtcgw.rtcweb.dialects import native
 from rtcgw.rtcweb.dialects.wire import WireError
@@ -97,14 +96,6 @@ def _same_place(origin: str, host: str) -> bool:
     except (ValueError, KeyError):
         return False
     return same and bool(page.hostname) and page.username is None
-
-
-def is_loopback(address: str) -> bool:
-    """Whether a peer's address is this machine's own."""
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return False
 
 
 class _Quiet:

@@ -22,6 +22,7 @@ from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
 from rtcgw.model.identity import SessionId
+from rtcgw.model.peer import PLAIN_PEER, PeerProfile
 from rtcgw.model.reason import Reason
 
 
@@ -30,8 +31,15 @@ class Access(Enum):
 
     WEB = "web"
     """A browser: ICE, DTLS-SRTP, rtcp-mux."""
+    PLAIN = "web without ICE"
+    """A client of the web without ICE (`ice: false`): DTLS-SRTP and rtcp-mux all the same, on a port of its own."""
     CORE = "core"
-    """A phone or the IMS core: plain RTP/AVP on separate ports."""
+    """A phone or the IMS core: RTP/AVP on separate ports, encrypted where the peer profile says so."""
+
+    @property
+    def on_web(self) -> bool:
+        """Whether the party is of the web, not of the core."""
+        return self is not Access.CORE
 
 
 class Party(Enum):
@@ -55,39 +63,85 @@ class MediaError(Exception):
         self.detail = detail
 
 
+class News(Enum):
+    """What may happen to a session's media without anybody asking."""
+
+    ICE = "pair chosen"
+    """The browser's way is known, for the first time or a new one; `detail` says which."""
+    DTLS = "keys ready"
+    SOUND = "first packet"
+    """The party's first packet of sound has come (RFC 3960 §3.2: it silences a local ring-back tone)."""
+    STALLED = "connected, but no DTLS"
+    """The browser has connected and does not begin its handshake: it should be offered a new start."""
+    MOVED = "media address has changed"
+    """What the party was told is no longer true (the relay died, another took over): it must be offered anew."""
+    KEYFRAME = "whole picture wanted"
+    """The party needs one, and the other party can only be asked by signalling."""
+    SILENT = "silent"
+    """Nothing has come from the party for a while, although it should send."""
+    HEARD = "heard again"
+    LOST = "lost"
+    """Nothing can flow any more."""
+
+
 @frozen
 class MediaNews:
     """Something happened to a session's media without anybody asking."""
 
     party: Party
-    state: str
-    """`ice` (pair chosen), `dtls` (keys ready), `latched`, or `lost` (nothing can flow any more)."""
+    state: News
     detail: str = ""
 
 
 @frozen
 class Stream:
-    """Counts of one direction, from the party named."""
+    """One direction of one kind of media, from the party named. What is not known is None."""
 
     packets: int = 0
     octets: int = 0
     dropped: int = 0
     """Packets refused: wrong source, broken, replayed."""
+    lost: int | None = None
+    """Packets that never came, as far as the one who should have received them knows."""
+    jitter: float | None = None
+    """Milliseconds (RFC 3550 §6.4.1)."""
+    rtt: float | None = None
+    """Round trip to the party, milliseconds, by its RTCP or ICE."""
+    codec: str | None = None
+    mos: float | None = None
+    """Estimated quality of what the other party hears, 1 to 4.5 (ITU-T G.107); None without packets."""
 
 
 @frozen
 class MediaStats:
-    """What the inspector shows of a session's media."""
+    """What the inspector and the call record show of a session's media."""
 
     backend: str
     codec: str | None = None
+    """Of the caller's sound, for a short look."""
     caller: Stream = field(factory=Stream)
     callee: Stream = field(factory=Stream)
     state: str = ""
     """Free words, e.g. `ice+dtls 192.0.2.1:40000`. Never keys, passwords or ufrags."""
+    caller_video: Stream | None = None
+    """None where there is no video."""
+    callee_video: Stream | None = None
+    transcoding: bool = False
+
+
+@frozen
+class Reoffer:
+    """What comes of a new offer within a session: exactly one of the two is set."""
+
+    answer: str | None = None
+    """For the party that offered: the other one need not know."""
+    offer: str | None = None
+    """For the other party; its answer then goes through `answer`, its refusal is told by `revert`."""
 
 
 Result: TypeAlias = str | Deferred[str]
+Reoffered: TypeAlias = Reoffer | Deferred[Reoffer]
+Account: TypeAlias = MediaStats | Deferred[MediaStats]
 OnNews: TypeAlias = Callable[[MediaNews], None]
 
 
@@ -105,24 +159,51 @@ class IMediaSession(Interface):
         credentials, fingerprint and codecs), whatever the phone's side does.
         """
 
-    def reoffer(origin: Party, sdp: str) -> Result | None:
-        """A new offer of `origin` in an established session that can be answered without the other party.
+    def fallback() -> Result:
+        """The callee has refused the offer: the same again by the fallback of its peer profile.
 
-        Session refresh and hold from the core, ICE restart and reload from a browser. The result is the
-        answer for `origin`. None: the other party must be asked (direct sessions).
+        The caller is not concerned. Raises `MediaError` (MEDIA) where there is no fallback, or it was tried already.
         """
 
+    def early_answer(target: Party) -> Result | None:
+        """An early answer for `target`, which has offered, before the other party has said anything.
+
+        For a browser: its ICE and DTLS are then done while the phone rings. For a phone: preconditions are
+        met before anybody is alerted. Later answers keep what they can of it. None where the backend cannot.
+        """
+
+    def reoffer(origin: Party, sdp: str) -> Reoffered:
+        """A new offer of `origin` in an established session.
+
+        Session refresh and hold from the core, ICE restart and reload from a browser are answered here; what
+        changes the other party's media (video added or removed, an address that has moved) asks it. A refused
+        one (`MediaError`) leaves everything as it was (RFC 6141).
+        """
+
+    def revert() -> None:
+        """The other party refused the offer of `reoffer` or `make_offer`, or never answered: all is as before."""
+
     def make_offer(target: Party) -> Result:
-        """An offer for `target` made by the backend alone, where the other party offered nothing (offerless INVITE)."""
+        """An offer for `target` made by the backend alone.
+
+        Where the other party offered nothing (offerless INVITE), after `News.MOVED`, and after `News.STALLED`,
+        when it is a new start for the browser: fresh ICE credentials, everything else as it was.
+        """
 
     def candidate(origin: Party, candidate: str | None, mid: str | None, ufrag: str | None) -> bool:
         """A trickled candidate of `origin`; None ends them. True: taken here. False: pass it to the other party."""
 
+    def keyframe(target: Party) -> None:
+        """`target` is asked for a whole picture by RTCP, where it sends video. Never raises."""
+
+    reserved = Attribute("False while preconditions of an offer from the core are not met: nobody may be alerted yet.")
+
     def stats() -> MediaStats:
         """Counts so far; never raises."""
 
-    def close() -> None:
-        """Free everything. May be called at any time and more than once; nothing is heard of the session after."""
+    def close() -> Account:
+        """Free everything; the final account. May be called at any time and more than once; nothing is heard of
+        the session after. The Deferred never fails."""
 
 
 class IMediaBackend(Interface):
@@ -140,5 +221,10 @@ class IMediaBackend(Interface):
     def check() -> Deferred[str]:
         """One sentence on the state of this backend for `--check`; fails with `MediaError` when unfit."""
 
-    def open(session: SessionId, caller: Access, callee: Access, on_news: OnNews) -> IMediaSession:
-        """A session between two kinds of party. Raises `MediaError` (OVERLOADED) when a bound is reached."""
+    def open(
+        session: SessionId, caller: Access, callee: Access, on_news: OnNews, peer: PeerProfile = PLAIN_PEER
+    ) -> IMediaSession:
+        """A session between two kinds of party; `peer` is what the one of the core is like.
+
+        Raises `MediaError` (OVERLOADED) when a bound is reached.
+        """

@@ -12,10 +12,11 @@ from types import MappingProxyType
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
-from rtcgw.media.backend import Access, IMediaBackend, IMediaSession, MediaError, MediaStats, OnNews, Party
+from rtcgw.media.backend import Access, IMediaBackend, IMediaSession, MediaError, MediaStats, OnNews, Party, Reoffer
 from rtcgw.media.peers import refuse
 from rtcgw.media.sdp import SdpError, Session, parse
 from rtcgw.model.identity import SessionId
+from rtcgw.model.peer import PLAIN_PEER, PeerProfile
 from rtcgw.model.reason import Reason
 
 
@@ -37,7 +38,9 @@ class DirectBackend:
         """Always fit."""
         return succeed("direct: the parties talk to each other; phones must speak ICE and DTLS-SRTP")
 
-    def open(self, session: SessionId, caller: Access, callee: Access, on_news: OnNews) -> IMediaSession:
+    def open(
+        self, session: SessionId, caller: Access, callee: Access, on_news: OnNews, peer: PeerProfile = PLAIN_PEER
+    ) -> IMediaSession:
         """See `IMediaBackend`; there is no bound to reach."""
         return DirectSession(caller, callee)
 
@@ -59,8 +62,25 @@ class DirectSession:
         """The answer itself. Raises as `offer`."""
         return self._passed(origin, sdp)
 
-    def reoffer(self, origin: Party, sdp: str) -> None:
+    def fallback(self) -> str:
+        """There is no other way: MEDIA."""
+        raise MediaError(Reason.MEDIA, "direct media has no second way")
+
+    def early_answer(self, target: Party) -> None:
         """Only the other party can answer."""
+
+    def reoffer(self, origin: Party, sdp: str) -> Reoffer:
+        """Only the other party can answer."""
+        return Reoffer(offer=self._passed(origin, sdp))
+
+    def revert(self) -> None:
+        """Nothing was changed here."""
+
+    reserved = True
+    """Preconditions pass end to end."""
+
+    def keyframe(self, target: Party) -> None:
+        """The parties ask each other."""
 
     def make_offer(self, target: Party) -> str:
         """There is nobody here who could offer anything: MEDIA."""
@@ -74,8 +94,9 @@ class DirectSession:
         """Nothing is seen of the packets."""
         return MediaStats("direct")
 
-    def close(self) -> None:
+    def close(self) -> MediaStats:
         """Nothing is held."""
+        return self.stats()
 
     def _passed(self, origin: Party, sdp: str) -> str:
         try:

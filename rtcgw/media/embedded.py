@@ -26,6 +26,7 @@ from rtcgw.media.session import EmbeddedSession, Terms
 from rtcgw.media.sockets import Opened
 from rtcgw.media.webport import WebPort
 from rtcgw.model.identity import SessionId
+from rtcgw.model.peer import PLAIN_PEER, PeerProfile
 from rtcgw.model.reason import Reason
 
 
@@ -118,7 +119,9 @@ class EmbeddedBackend:
         """The shared port's number, once started."""
         return self.settings.port if self._port is None else sockets.number(self._port)
 
-    def open(self, session: SessionId, caller: Access, callee: Access, on_news: OnNews) -> IMediaSession:
+    def open(
+        self, session: SessionId, caller: Access, callee: Access, on_news: OnNews, peer: PeerProfile = PLAIN_PEER
+    ) -> IMediaSession:
         """See `IMediaBackend`. Raises `MediaError`: MEDIA for a pair it does not join, OVERLOADED at a bound."""
         if caller is callee:
             raise MediaError(Reason.MEDIA, "the embedded relay joins a browser and the core only")

@@ -18,7 +18,7 @@ from zope.interface import implementer
 
 from rtcgw.machine import Machine, Row, Table
 from rtcgw.media import codecs as choice
-from rtcgw.media.backend import Access, IMediaSession, MediaError, MediaNews, MediaStats, OnNews, Party
+from rtcgw.media.backend import Access, IMediaSession, MediaError, MediaNews, MediaStats, News, OnNews, Party, Reoffer
 from rtcgw.media.describe import CORE_PROFILE, WEB_PROFILE, CoreLine, Origin, Slot, audio_only, core_body, for_browser
 from rtcgw.media.ng import NgError, Reply, Value
 from rtcgw.media.ngnode import NgNode
@@ -140,14 +140,30 @@ class EngineSession:
             return self._run(self._answered_ours(origin, sdp))
         return self._run(self._answered(origin, sdp))
 
-    def reoffer(self, origin: Party, sdp: str) -> Deferred[str]:
+    def fallback(self) -> str:
+        """See `IMediaSession`."""
+        raise MediaError(Reason.MEDIA, "there is no second way")
+
+    def early_answer(self, target: Party) -> str | None:
+        """See `IMediaSession`."""
+        return None
+
+    reserved = True
+
+    def revert(self) -> None:
+        """See `IMediaSession`."""
+
+    def keyframe(self, target: Party) -> None:
+        """See `IMediaSession`."""
+
+    def reoffer(self, origin: Party, sdp: str) -> Deferred[Reoffer]:
         """See `IMediaSession`: the other side's part is its last description again."""
         if not (self._sides[origin].real and self._sides[origin.other].real):
             raise MediaError(Reason.CONFLICT, "a new offer before the first one was answered")
         before = evolve(self._sides[origin])
         self._take(origin, sdp, settled=True)
         self._told = None
-        return self._run(self._changed(origin, before))
+        return self._run(self._changed(origin, before)).addCallback(lambda text: Reoffer(answer=text))
 
     def make_offer(self, target: Party) -> str | Deferred[str]:
         """See `IMediaSession`. In a session, the description in force; at its beginning, one for a made-up peer."""
@@ -169,9 +185,11 @@ class EngineSession:
         codec = next((side.codecs[0].name for side in self._sides.values() if side.real), None)
         return MediaStats("rtpengine", codec, state=f"{self.machine.state.value}, at {self.node}")
 
-    def close(self) -> None:
+    def close(self) -> MediaStats:
         """See `IMediaSession`."""
+        stats = self.stats()
         self.machine.handle(EngineEvent.CLOSE)
+        return stats
 
     # -- what is asked --------------------------------------------------------------------------------------
 
@@ -312,7 +330,7 @@ class EngineSession:
 
     def _lost(self, detail: str) -> None:
         web = next((party for party, side in self._sides.items() if side.access is Access.WEB), Party.CALLER)
-        self._on_news(MediaNews(web, "lost", detail))
+        self._on_news(MediaNews(web, News.LOST, detail))
 
     def _over(self) -> None:
         self._forget()

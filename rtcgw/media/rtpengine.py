@@ -25,6 +25,7 @@ from rtcgw.media.engined import EngineSession
 from rtcgw.media.ng import NgClient
 from rtcgw.media.ngnode import NgNode
 from rtcgw.model.identity import SessionId
+from rtcgw.model.peer import PLAIN_PEER, PeerProfile
 from rtcgw.model.reason import Reason
 
 
@@ -86,7 +87,9 @@ class RtpengineBackend:
             asked.addBoth(self._then_close)
         return asked
 
-    def open(self, session: SessionId, caller: Access, callee: Access, on_news: OnNews) -> IMediaSession:
+    def open(
+        self, session: SessionId, caller: Access, callee: Access, on_news: OnNews, peer: PeerProfile = PLAIN_PEER
+    ) -> IMediaSession:
         """See `IMediaBackend`. Raises `MediaError`: MEDIA_FAILED where no engine is up, OVERLOADED at the bound."""
         if caller is callee:
             raise MediaError(Reason.MEDIA, "rtpengine joins a browser and the core only")

@@ -17,7 +17,7 @@ from zope.interface import implementer
 
 from rtcgw.machine import Machine, Row, Table, Timer
 from rtcgw.media import codecs as choice
-from rtcgw.media.backend import IMediaSession, MediaError, MediaNews, MediaStats, OnNews, Party, Stream
+from rtcgw.media.backend import IMediaSession, MediaError, MediaNews, MediaStats, News, OnNews, Party, Reoffer, Stream
 from rtcgw.media.describe import WEB_PROFILE, CoreLine, Origin, Slot, WebLine, core_body, web_body
 from rtcgw.media.dtls import Identity
 from rtcgw.media.peers import CorePeer, WebPeer, read_core, read_web, refuse
@@ -158,8 +158,27 @@ class EmbeddedSession:
         """See `IMediaSession`."""
         return self._answer_of_web(sdp, final) if origin is self._party else self._answer_of_core(sdp, final)
 
-    def reoffer(self, origin: Party, sdp: str) -> str:
+    def fallback(self) -> str:
+        """See `IMediaSession`."""
+        raise MediaError(Reason.MEDIA, "there is no second way")
+
+    def early_answer(self, target: Party) -> str | None:
+        """See `IMediaSession`."""
+        return None
+
+    reserved = True
+
+    def revert(self) -> None:
+        """See `IMediaSession`."""
+
+    def keyframe(self, target: Party) -> None:
+        """See `IMediaSession`."""
+
+    def reoffer(self, origin: Party, sdp: str) -> Reoffer:
         """See `IMediaSession`: always answered here."""
+        return Reoffer(answer=self._reoffered(origin, sdp))
+
+    def _reoffered(self, origin: Party, sdp: str) -> str:
         if self._core.peer is None or self._web.peer is None or not self._agreed:
             raise MediaError(Reason.CONFLICT, "a new offer before the first one was answered")
         if origin is self._party:
@@ -202,9 +221,11 @@ class EmbeddedSession:
             state=f"{self.machine.state.value}, browser {self.leg.state.value} at {where(self.leg.address)}",
         )
 
-    def close(self) -> None:
+    def close(self) -> MediaStats:
         """See `IMediaSession`."""
+        stats = self.stats()
         self.machine.handle(MediaEvent.CLOSE)
+        return stats
 
     # -- answers ---------------------------------------------------------------------------------------
 
@@ -364,10 +385,10 @@ class EmbeddedSession:
             return
         if state == "dtls":
             self.machine.handle(MediaEvent.READY)
-        self._on_news(MediaNews(self._party, state, detail))
+        self._on_news(MediaNews(self._party, _NEWS[state], detail))
 
     def _latched(self, address: Address) -> None:
-        self._on_news(MediaNews(self._party.other, "latched", where(address)))
+        self._on_news(MediaNews(self._party.other, News.SOUND, where(address)))
 
     def _late(self) -> None:
         self._detail = f"the browser's media did not connect within {self._terms.setup_time:.0f} s"
@@ -379,7 +400,7 @@ class EmbeddedSession:
         self._detail = detail
 
     def _tell(self) -> None:
-        self._on_news(MediaNews(self._party, "lost", self._detail))
+        self._on_news(MediaNews(self._party, News.LOST, self._detail))
 
     def _close(self) -> None:
         self._on_news = _nobody
@@ -396,6 +417,9 @@ class EmbeddedSession:
 
 def _stream(timeline: Timeline, refused: int) -> Stream:
     return Stream(timeline.packets, timeline.octets, timeline.dropped + refused)
+
+
+_NEWS = {"ice": News.ICE, "dtls": News.DTLS}
 
 
 def _nobody(news: MediaNews) -> None:

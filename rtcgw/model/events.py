@@ -11,7 +11,9 @@ frozen fact: nothing here knows a state, a socket or an encoding.
       ProgressAcked <------------------  ProgressAcked     (its OK / 200)
       Accept       <-------------------  Accept            (OK / 200 to the INVITE)
       Confirm      ------------------->  Confirm           (ANSWER / ACK)
-      Update, UpdateAccept, UpdateReject, Candidates, Info, End: either way
+      Unacceptable <---------------------  Unacceptable      (488: another offer may do)
+      Ringback     <---------------------  (the call's own)   who makes the ring-back tone
+      Update, UpdateAccept, UpdateReject, Candidates, Info, Keyframe, End: either way
 """
 
 from __future__ import annotations
@@ -59,6 +61,7 @@ class Stage(Enum):
     """How far a set-up has come."""
 
     TRYING = "trying"
+    """Under way. With a description: the gateway's own early answer, so that the caller's media connect meanwhile."""
     RINGING = "ringing"
     SESSION = "session"
 
@@ -72,6 +75,9 @@ class Progress:
     """Early description: pranswer, or the offer when the set-up had none."""
     reliable: bool = False
     """True when the other side expects a ProgressAck (RFC 3262)."""
+    sounds: bool | None = None
+    """Whether the callee's network says that it sends sound before the answer (P-Early-Media, RFC 5009 §8);
+    None: it says nothing."""
 
 
 @frozen
@@ -105,7 +111,11 @@ class Confirm:
 
 @frozen
 class Update:
-    """A party offers a change of a session in progress: re-INVITE, UPDATE, OFFER in session."""
+    """A party offers a change of a session in progress: re-INVITE, UPDATE, OFFER in session.
+
+    Reported by a leg: its peer offers. Delivered to a leg: its peer is to be asked, and the leg reports
+    `UpdateAccept` or `UpdateReject`. Delivered and reported the same way once the other party has decided.
+    """
 
     description: Description | None
 
@@ -125,6 +135,41 @@ class UpdateReject:
 
 
 @frozen
+class Unacceptable:
+    """The callee refused the offer as it is (415, 420, 488, 580, 606): the set-up may be tried with another one.
+
+    Followed by a new `Setup` for the same leg, or by `End`.
+    """
+
+    reason: Reason
+    text: str | None = None
+    status: int | None = None
+
+
+class Sound(Enum):
+    """Who makes what a caller hears before the answer (RFC 3960 §3)."""
+
+    LOCAL = "local"
+    """The caller's own end: its ring-back tone."""
+    NETWORK = "network"
+    """The network: its tone or announcement comes as media."""
+    NONE = "none"
+    """Nobody: not ringing, or answered."""
+
+
+@frozen
+class Ringback:
+    """The caller's end is told what to play."""
+
+    sound: Sound
+
+
+@frozen
+class Keyframe:
+    """The other side needs a whole picture: PLI or FIR where media carry them, INFO of RFC 5168 where not."""
+
+
+@frozen
 class Candidates:
     """One trickled ICE candidate, or the end of them (RFC 8838)."""
 
@@ -137,9 +182,10 @@ class Candidates:
 
 @frozen
 class Info:
-    """DTMF outside the media path."""
+    """DTMF outside the media path: INFO `application/dtmf-relay`, DTMF of the dialect."""
 
     digits: str
+    """Of 0-9 A-D * #."""
     duration: int = 100
     """Milliseconds per digit."""
 
@@ -162,6 +208,9 @@ Event: TypeAlias = (
     | ProgressAcked
     | Accept
     | Confirm
+    | Unacceptable
+    | Ringback
+    | Keyframe
     | Update
     | UpdateAccept
     | UpdateReject

@@ -23,7 +23,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from rtcgw.machine import Machine, Row, Symbol, Table, Timer
-from rtcgw.media.backend import Access, IMediaSession, MediaError, MediaNews, MediaStats, Party
+from rtcgw.media.backend import Access, IMediaSession, MediaError, MediaNews, MediaStats, News, Party, Reoffer
 from rtcgw.model import defaults
 from rtcgw.model.events import (
     Accept,
@@ -258,12 +258,18 @@ class Call:
         is not asked. A session whose descriptions pass end to end cannot do that; it refuses.
         """
         description = event.description
-        result = self.media.make_offer(party) if description is None else self.media.reoffer(party, description.sdp)
+        result = self.media.make_offer(party) if description is None else self._reoffered(party, description.sdp)
         if result is None:
             leg.deliver(UpdateReject(Reason.MEDIA))
             return
         kind = Kind.OFFER if description is None else Kind.ANSWER
         self._when(result, lambda sdp: leg.deliver(UpdateAccept(Description(kind, sdp))), leg, event)
+
+    def _reoffered(self, party: Party, sdp: str) -> str | Deferred[str] | None:
+        found = self.media.reoffer(party, sdp)
+        if isinstance(found, Reoffer):
+            return found.answer
+        return found.addCallback(lambda plan: plan.answer or "")
 
     def _when(self, result: str | Deferred[str], then: Callable[[str], None], leg: ILeg, event: Event) -> None:
         """Go on at once with a text, or when the Deferred fires; what comes meanwhile waits."""
@@ -299,8 +305,13 @@ class Call:
             self.end(error.reason)
 
     def _media_news(self, news: MediaNews) -> None:
-        log.debug("call {session}: media {party} {state}", session=self.session, party=news.party, state=news.state)
-        if news.state == "lost":
+        log.debug(
+            "call {session}: media {party} {state}",
+            session=self.session,
+            party=news.party.value,
+            state=news.state.value,
+        )
+        if news.state is News.LOST:
             self.end(Reason.MEDIA_LOST, news.detail)
 
     # -- the end ---------------------------------------------------------------------------

@@ -33,6 +33,7 @@ from rtcgw.junction import Junction
 from rtcgw.media.backend import Access, IMediaBackend, OnNews
 from rtcgw.media.direct import DirectBackend
 from rtcgw.model.identity import Profile, SessionId, User
+from rtcgw.model.peer import PLAIN_PEER, PeerProfile
 from rtcgw.rtcweb.client import make_desk
 from rtcgw.rtcweb.identifying import Users
 from rtcgw.rtcweb.websocket import BrowserFactory
@@ -93,9 +94,11 @@ class FlowMedia(MarkedBackend):
         super().__init__()
         self.sessions: list[MarkedMedia] = []
 
-    def open(self, session: SessionId, caller: Access, callee: Access, on_news: OnNews) -> MarkedMedia:
+    def open(
+        self, session: SessionId, caller: Access, callee: Access, on_news: OnNews, peer: PeerProfile = PLAIN_PEER
+    ) -> MarkedMedia:
         self.media = MarkedMedia()
-        opened = super().open(session, caller, callee, on_news)
+        opened = super().open(session, caller, callee, on_news, peer)
         self.sessions.append(opened)
         return opened
 

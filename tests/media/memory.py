@@ -16,7 +16,7 @@ from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.task import Clock
 from zope.interface import implementer
 
-from rtcgw.media.backend import Access, IMediaSession, MediaNews, Party
+from rtcgw.media.backend import Access, IMediaSession, MediaNews, Party, Reoffer
 from rtcgw.media.embedded import EmbeddedBackend, EmbeddedSettings
 from rtcgw.media.session import EmbeddedSession
 from rtcgw.model.identity import SessionId
@@ -178,4 +178,11 @@ class Bench:
     @property
     def states(self) -> list[str]:
         """The news so far, as words."""
-        return [news.state for news in self.news]
+        return [news.state.name.lower() for news in self.news]
+
+    def reanswer(self, origin: Party, sdp: str) -> str:
+        """The answer to a new offer that the other side need not know of."""
+        found = self.session.reoffer(origin, sdp)
+        assert isinstance(found, Reoffer)
+        assert found.answer is not None
+        return found.answer

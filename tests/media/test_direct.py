@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rtcgw.media.backend import Access, IMediaSession, MediaError, Party
+from rtcgw.media.backend import Access, IMediaSession, MediaError, Party, Reoffer
 from rtcgw.media.direct import DirectBackend
 from rtcgw.model.identity import SessionId
 from rtcgw.model.reason import Reason
@@ -26,7 +26,7 @@ class TestDirect(SynchronousTestCase):
         self.assertEqual(session.offer(Party.CALLER, self.text), self.text)
         self.assertEqual(session.answer(Party.CALLEE, self.text, True), self.text)
         self.assertFalse(session.candidate(Party.CALLER, "candidate:1 ...", "0", None))
-        self.assertIsNone(session.reoffer(Party.CALLER, self.text))
+        self.assertEqual(session.reoffer(Party.CALLER, self.text), Reoffer(offer=self.text))
         self.assertEqual(session.stats().backend, "direct")
 
     def test_phone_that_speaks_webrtc(self) -> None:

@@ -144,7 +144,7 @@ class TestHealth(SynchronousTestCase):
         self.network.spend(5)
         self.assertEqual((self.backend.nodes[0].machine.state, self.news), (NodeState.DOUBTED, []))
         self.network.spend(7)
-        self.assertEqual([news.state for news in self.news], ["lost"])
+        self.assertEqual([news.state.name.lower() for news in self.news], ["lost"])
         self.assertIn("2223 is down", self.news[0].detail)
         self.assertEqual({self.call(name) for name in "cde"}, {"127.0.0.1:2225"})
 
@@ -165,7 +165,7 @@ class TestHealth(SynchronousTestCase):
             self.call(name)
         self.engines[0].restart()
         self.network.spend(6)
-        self.assertEqual([news.state for news in self.news], ["lost"] * 3)
+        self.assertEqual([news.state.name.lower() for news in self.news], ["lost"] * 3)
         self.assertEqual(len(self.backend.nodes[0].sessions), 0)
 
     def test_engine_comes_back(self) -> None:

@@ -33,6 +33,13 @@ class Calling(SynchronousTestCase):
         callee = Access.CORE if caller is Access.WEB else Access.WEB
         return self.backend.open(SessionId("s"), caller, callee, self.news.append)
 
+    def reanswer(self, session: IMediaSession, sdp: str) -> str:
+        """The answer to a new offer of the phone's."""
+        found = session.reoffer(Party.CALLEE, sdp)
+        assert isinstance(found, Deferred)
+        self.network.run()
+        return str(self.successResultOf(found).answer)
+
     def now(self, result: str | Deferred[str] | None) -> str:
         """The result, once the engine has answered."""
         self.network.run()
@@ -81,7 +88,7 @@ class TestCalls(Calling):
         session = self.open()
         self.now(session.offer(Party.CALLER, self.browser.offer()))
         self.now(session.answer(Party.CALLEE, phone_sdp("0 126"), True))
-        held = self.now(session.reoffer(Party.CALLEE, phone_sdp("0 126", "sendonly")))
+        held = self.reanswer(session, phone_sdp("0 126", "sendonly"))
         self.assertIn("a=recvonly", held)
         offer, answer = self.engine.requests[-2:]
         self.assertEqual((offer["from-tag"], answer["from-tag"]), ("callee", "callee"))
@@ -103,7 +110,7 @@ class TestCalls(Calling):
         assert isinstance(refused, Deferred)
         self.assertIn("full", self.failureResultOf(refused, MediaError).value.detail)
         self.engine.refuse = ""
-        self.assertIn("a=sendrecv", self.now(session.reoffer(Party.CALLEE, phone_sdp("0 126"))))
+        self.assertIn("a=sendrecv", self.reanswer(session, phone_sdp("0 126")))
 
     def test_offerless_call(self) -> None:
         """The browser is offered one codec, the phone what the browser took; the ACK's answer reaches the engine."""

@@ -137,7 +137,7 @@ class TestWriting(SynchronousTestCase):
         bench.call()
         seen = []
         for direction in ("sendrecv", "sendrecv", "sendonly", "sendonly", "sendrecv"):
-            seen.append(int(parse(str(bench.session.reoffer(bench.core, phone_sdp(direction=direction)))).version))
+            seen.append(int(parse(str(bench.reanswer(bench.core, phone_sdp(direction=direction)))).version))
         self.assertEqual([after - before for before, after in pairwise(seen)], [0, 1, 0, 1])
 
     def test_lines_never_move(self) -> None:
@@ -145,7 +145,7 @@ class TestWriting(SynchronousTestCase):
         bench = Bench()
         bench.call()
         video = "m=video 5000 RTP/AVP 31\r\n"
-        for text in (bench.session.reoffer(bench.core, phone_sdp() + video), bench.session.make_offer(bench.core)):
+        for text in (bench.reanswer(bench.core, phone_sdp() + video), bench.session.make_offer(bench.core)):
             media = parse(str(text)).media
             self.assertEqual([(one.kind, one.port > 0) for one in media], [("audio", True), ("video", False)])
 

@@ -7,9 +7,22 @@ from typing import ClassVar
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from rtcgw.media.backend import Access, IMediaBackend, IMediaSession, MediaError, MediaNews, MediaStats, OnNews, Party
+from rtcgw.media.backend import (
+    Access,
+    IMediaBackend,
+    IMediaSession,
+    MediaError,
+    MediaNews,
+    MediaStats,
+    News,
+    OnNews,
+    Party,
+    Reoffer,
+    Reoffered,
+)
 from rtcgw.model.events import Description, Event, Kind, Setup
 from rtcgw.model.identity import Identity, SessionId
+from rtcgw.model.peer import PLAIN_PEER, PeerProfile
 from rtcgw.model.reason import Reason
 from rtcgw.translator.leg import ILeg, ILegParent, LegView
 
@@ -46,12 +59,19 @@ class RecordedLeg:
 class MarkedMedia:
     """Returns each description with who gave it and how: `offer` of the caller becomes `caller-offer(offer)`.
 
-    With `slow`, results come as Deferreds that the test fires from `pending`. A description `bad` is refused.
+    A new offer in a session is answered here when `local`, else it is for the other party. With `early` callers
+    get an early answer, with `second` there is a fallback. With `slow`, results come as Deferreds that the test
+    fires from `pending`. A description `bad` is refused.
     """
 
-    def __init__(self, slow: bool = False, local: bool = True) -> None:
+    def __init__(self, slow: bool = False, local: bool = True, early: bool = False, second: bool = False) -> None:
         self.slow = slow
         self.local = local
+        self.early = early
+        self.second = second
+        self.reserved = True
+        self.reverted = 0
+        self.keyframes: list[Party] = []
         self.pending: list[tuple[Deferred[str], str]] = []
         self.closed = 0
         self.candidates: list[str | None] = []
@@ -75,8 +95,27 @@ class MarkedMedia:
     def answer(self, origin: Party, sdp: str, final: bool) -> str | Deferred[str]:
         return self._result(f"{origin.value}-{'answer' if final else 'pranswer'}({sdp})", sdp)
 
-    def reoffer(self, origin: Party, sdp: str) -> str | Deferred[str] | None:
-        return self._result(f"re-answer({sdp})", sdp) if self.local else None
+    def reoffer(self, origin: Party, sdp: str) -> Reoffered:
+        if not self.local:
+            return Reoffer(offer=f"re-offer({sdp})")
+        result = self._result(f"re-answer({sdp})", sdp)
+        if isinstance(result, str):
+            return Reoffer(answer=result)
+        return result.addCallback(lambda text: Reoffer(answer=text))
+
+    def revert(self) -> None:
+        self.reverted += 1
+
+    def fallback(self) -> str | Deferred[str]:
+        if not self.second:
+            raise MediaError(Reason.MEDIA, "no second way")
+        return self._result("fallback", "")
+
+    def early_answer(self, target: Party) -> str | Deferred[str] | None:
+        return self._result(f"early-for-{target.value}", "") if self.early else None
+
+    def keyframe(self, target: Party) -> None:
+        self.keyframes.append(target)
 
     def make_offer(self, target: Party) -> str | Deferred[str]:
         return self._result(f"offer-for-{target.value}", "")
@@ -88,8 +127,9 @@ class MarkedMedia:
     def stats(self) -> MediaStats:
         return MediaStats("marked")
 
-    def close(self) -> None:
+    def close(self) -> MediaStats:
         self.closed += 1
+        return self.stats()
 
 
 @implementer(IMediaBackend)
@@ -114,7 +154,9 @@ class MarkedBackend:
     def check(self) -> Deferred[str]:
         raise AssertionError("not asked here")
 
-    def open(self, session: SessionId, caller: Access, callee: Access, on_news: OnNews) -> MarkedMedia:
+    def open(
+        self, session: SessionId, caller: Access, callee: Access, on_news: OnNews, peer: PeerProfile = PLAIN_PEER
+    ) -> MarkedMedia:
         if self.refuse is not None:
             raise self.refuse
         self.opened.append((session, caller, callee))
@@ -122,4 +164,4 @@ class MarkedBackend:
         return self.media
 
     def lose(self) -> None:
-        self.news(MediaNews(Party.CALLER, "lost", "no sign for 30 s"))
+        self.news(MediaNews(Party.CALLER, News.LOST, "no sign for 30 s"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from rtcgw.media.backend import Access, MediaNews, Party
+from rtcgw.media.backend import Access, MediaNews, News, Party
 from rtcgw.model.events import (
     Accept,
     Candidates,
@@ -127,9 +127,9 @@ class OutgoingTests(Fixture):
     def test_lost_media(self) -> None:
         """When nothing can flow any more the call ends; lesser news changes nothing."""
         self.call.start()
-        self.call._media_news(MediaNews(Party.CALLER, "dtls"))
+        self.call._media_news(MediaNews(Party.CALLER, News.DTLS))
         self.assertEqual(self.ended, [])
-        self.call._media_news(MediaNews(Party.CALLER, "lost", "silent"))
+        self.call._media_news(MediaNews(Party.CALLER, News.LOST, "silent"))
         self.assertEqual(self.caller.heard, [End(Reason.MEDIA_LOST, "silent")])
         self.check_over(Reason.MEDIA_LOST)
 

@@ -204,7 +204,7 @@ def media_backend(media: MediaSettings, reactor: Any) -> IMediaBackend:
     if media.backend == "rtpengine":
         engine = media.rtpengine
         return RtpengineBackend(
-            RtpengineSettings(engine.addresses, engine.timeout, engine.ping, media.codecs), reactor, reactor
+            RtpengineSettings(engine.addresses, engine.timeout, engine.ping), reactor, reactor
         )
     low, high = media.rtp_ports
     settings = EmbeddedSettings(
@@ -215,7 +215,6 @@ def media_backend(media: MediaSettings, reactor: Any) -> IMediaBackend:
         core_announce=media.core_advertise,
         rtp_low=low,
         rtp_high=high,
-        codecs=media.codecs,
         latch=Latch(media.latch),
         setup_time=media.setup_time,
     )

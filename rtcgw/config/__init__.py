@@ -22,9 +22,11 @@ from attrs import field, frozen
 
 from rtcgw.config.checks import cross_checks, is_loopback, listen_address, owner_of, peer_address, trusts
 from rtcgw.config.kinds import ConfigError, Listener, Source, Wrong
+from rtcgw.config.peers import PeerKeys, Peers, check_peers, peers_of
 from rtcgw.config.reading import complaint, read_table
 from rtcgw.config.sections import (
     LISTS,
+    NAMED,
     SECTIONS,
     Call,
     Contact,
@@ -54,6 +56,7 @@ __all__ = [
     "Login",
     "Manhole",
     "Media",
+    "Peers",
     "Rtpengine",
     "Sandbox",
     "Sip",
@@ -83,6 +86,9 @@ class Config:
     sandbox: Sandbox = field(factory=Sandbox)
     profiles: tuple[Profile, ...] = ()
     users: tuple[User, ...] = ()
+    peers: Peers = field(factory=Peers)
+    peer_tables: Mapping[str, PeerKeys] = field(factory=dict)
+    """`[peer.NAME]` as it stands in the file."""
     passwords: Mapping[str, str] = field(factory=dict, repr=False)
     """Sandbox passwords by user name; empty without `--sandbox`."""
 
@@ -122,14 +128,19 @@ def loads(
             values[section] = read_table(keys, table, source, f"[{section}]")
     profiles = _read_list("profile", ProfileKeys, tables, source)
     users = _read_list("user", UserKeys, tables, source)
+    peers = _read_named("peer", PeerKeys, tables, source)
     if not source.problems:
+        media = values["media"]
         source.problems.extend(cross_checks(values, profiles, users, sandbox))
+        source.problems.extend(check_peers(peers, media.backend, media.codecs))
     if source.problems:
         raise ConfigError(source.problems)
     return Config(
         **values,
         profiles=tuple(_profile(keys) for keys in profiles),
         users=tuple(_user(keys, profiles) for keys in users),
+        peers=peers_of(peers, values["media"].codecs),
+        peer_tables=peers,
         passwords={keys.name: keys.password for keys in users if keys.password},
     )
 
@@ -144,10 +155,10 @@ def check_listener(endpoint: str, place: str) -> str:
 
 
 def _check_names(tables: Mapping[str, object], source: Source) -> None:
-    known = ", ".join([*(f"[{name}]" for name in SECTIONS), *(f"[[{name}]]" for name in LISTS)])
-    source.problems.extend(
-        f"[{name}]: no such section; allowed: {known}" for name in tables if name not in SECTIONS and name not in LISTS
-    )
+    named = (f"[{name}.NAME]" for name in NAMED)
+    known = ", ".join([*(f"[{name}]" for name in SECTIONS), *named, *(f"[[{name}]]" for name in LISTS)])
+    every = {*SECTIONS, *NAMED, *LISTS}
+    source.problems.extend(f"[{name}]: no such section; allowed: {known}" for name in tables if name not in every)
 
 
 def _read_list(name: str, keys: type[Any], tables: Mapping[str, object], source: Source) -> list[Any]:
@@ -161,6 +172,16 @@ def _read_list(name: str, keys: type[Any], tables: Mapping[str, object], source:
         label = f" ({row['name']})" if isinstance(row.get("name"), str) else ""
         found.append(read_table(keys, row, source, f"[[{name}]] {number}{label}"))
     return [keys for keys in found if keys is not None]
+
+
+def _read_named(name: str, keys: type[Any], tables: Mapping[str, object], source: Source) -> dict[str, Any]:
+    """The `[name.NAME]` tables that could be read, by their names."""
+    named = tables.get(name, {})
+    if not isinstance(named, dict) or not all(isinstance(table, dict) for table in named.values()):
+        source.problems.append(f"[{name}]: found a value; allowed: sections written [{name}.NAME]")
+        return {}
+    found = {each: read_table(keys, table, source, f"[{name}.{each}]") for each, table in named.items()}
+    return {each: table for each, table in found.items() if table is not None}
 
 
 def _profile(keys: ProfileKeys) -> Profile:

@@ -86,6 +86,9 @@ def _check_sip(sip: Sip) -> list[str]:
 
 
 def _check_media(media: Media) -> list[str]:
+    only = [codec for codec in media.codecs if codec.startswith("AMR")]
+    if only and media.backend != "rtpengine":
+        return [f'[media] codecs: found "{only[0]}"; allowed: with backend = "rtpengine" only']
     low, high = media.rtp_ports
     if media.backend == "embedded" and media.address == media.core_address and low <= media.port <= high:
         return [f"[media] port: found {media.port}; allowed: a port outside rtp_ports, {low}-{high}"]

@@ -148,19 +148,19 @@ class Text(Kind):
 
 @frozen
 class Choice(Kind):
-    """One of a few words; the value is the word, or the member of `enum` with that value."""
+    """One of a few words or numbers; the value is the word, or the member of `enum` with that value."""
 
-    words: tuple[str, ...]
+    words: tuple[str, ...] | tuple[int, ...]
     enum: type[Enum] | None = None
 
     @property
     def allowed(self) -> str:
         """See `Kind`."""
-        return " or ".join(f'"{word}"' for word in self.words)
+        return " or ".join(f'"{word}"' if isinstance(word, str) else str(word) for word in self.words)
 
     def read(self, value: object, source: Source) -> object:
         """See `Kind`."""
-        if value not in self.words:
+        if isinstance(value, (bool, float)) or value not in self.words:
             raise Wrong
         return value if self.enum is None else self.enum(value)
 

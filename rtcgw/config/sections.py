@@ -30,6 +30,7 @@ from rtcgw.config.kinds import (
     Whole,
     split_datagram,
 )
+from rtcgw.config.peers import CODECS, PeerKeys
 from rtcgw.config.reading import Table, Tables
 from rtcgw.model.defaults import GRACE, HOLD_MAX, RING_TIME
 from rtcgw.model.identity import Attach, Scheme
@@ -178,6 +179,12 @@ class Rtpengine:
     nodes: Annotated[
         tuple[str, ...], Many(Datagram(), 1), "Control addresses (NG protocol); new calls go to the healthy ones."
     ] = ("udp:127.0.0.1:2223",)
+    instance: Annotated[
+        str,
+        Text("letters, digits and -", r"[A-Za-z0-9-]{1,32}"),
+        "This gateway's mark on its calls in the nodes: calls with it that the gateway does not know are deleted. "
+        "Gateways that share a node need different ones.",
+    ] = "gw"
     timeout: Annotated[float, Number(0.1, 30), "How long a request may take, with its retransmissions."] = 3.0
     ping: Annotated[float, Number(0.5, 300), "Time between two health checks of a node."] = 5.0
 
@@ -222,14 +229,23 @@ class Media:
         float, Number(1, 120), "embedded: how long a browser may take to connect its media before the call ends."
     ] = 20.0
     codecs: Annotated[
-        tuple[str, ...], Many(Choice(("PCMU", "PCMA", "G722")), 1), "Codecs offered, the preferred one first."
-    ] = ("PCMU", "PCMA", "G722")
+        tuple[str, ...],
+        Many(Choice(CODECS), 1),
+        "Codecs offered to peers, the preferred one first, where their own section names none. "
+        "AMR and AMR-WB need rtpengine.",
+    ] = ("PCMU", "PCMA", "G722", "OPUS")
+    transcodes: Annotated[
+        int,
+        Whole(0, 100000),
+        "Calls whose codecs are converted at once; 0: none. embedded: each costs about 1.3 % of a core and needs "
+        "the extra rtcgw[transcode].",
+    ] = 50
     rtpengine: Annotated[Rtpengine, Table(Rtpengine), "See below."] = field(factory=Rtpengine)
 
 
 @frozen
 class IceServer:
-    """A STUN or TURN server for the browsers."""
+    """A STUN or TURN server for the browsers; with `secrets`, its passwords are made for each browser."""
 
     urls: Annotated[
         tuple[str, ...],
@@ -238,11 +254,26 @@ class IceServer:
     ]
     username: Annotated[str, Text(empty=True), "TURN user name."] = ""
     credential: Annotated[str, Secret(), "TURN password."] = field(default="", repr=False)
+    secrets: Annotated[
+        tuple[str, ...],
+        Many(Secret(8, empty=False), 0, 8),
+        "Secrets shared with the TURN server (coturn: use-auth-secret); user name and password are then made from "
+        "the first one. The others are those it is replaced by or has replaced, so that a server may be given the "
+        "new one before or after the gateway.",
+    ] = field(default=(), repr=False)
+    ttl: Annotated[
+        int, Whole(60, 604800, "seconds"), "How long such a password holds; pages ask for another one in time."
+    ] = 3600
+    networks: Annotated[
+        tuple[str, ...],
+        Many(Network()),
+        "Only for browsers whose address is in one of these networks. Empty: for all.",
+    ] = ()
 
 
 @frozen
 class Ice:
-    """What browsers are given at log-in for their ICE agents."""
+    """What browsers are given for their ICE agents, at log-in and when they ask."""
 
     servers: Annotated[
         tuple[IceServer, ...],
@@ -250,6 +281,11 @@ class Ice:
         'STUN and TURN servers, e.g. [{urls = ["turn:turn.example.com"], username = "u", credential = "env:TURN"}]. '
         "The gateway's own media address is public enough for most; none are needed then.",
     ] = ()
+    probe: Annotated[
+        float,
+        Number(0, 3600),
+        "Time between two health checks of each server; one that does not answer is not given out. 0: no checks.",
+    ] = 30.0
 
 
 @frozen
@@ -341,3 +377,6 @@ SECTIONS: Mapping[str, type[Any]] = {
 
 LISTS: Mapping[str, type[Any]] = {"profile": ProfileKeys, "user": UserKeys}
 """The sections that may stand any number of times: `[[profile]]`, `[[user]]`."""
+
+NAMED: Mapping[str, type[Any]] = {"peer": PeerKeys}
+"""The sections that stand once for each name: `[peer.NAME]`."""

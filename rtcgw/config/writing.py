@@ -14,8 +14,9 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from rtcgw.config.kinds import Ports
+from rtcgw.config.peers import PeerKeys
 from rtcgw.config.reading import Key, Table, Tables, keys_of
-from rtcgw.config.sections import LISTS, SECTIONS, ProfileKeys, UserKeys
+from rtcgw.config.sections import LISTS, NAMED, SECTIONS, ProfileKeys, UserKeys
 
 if TYPE_CHECKING:
     from rtcgw.config import Config
@@ -32,6 +33,7 @@ EXAMPLES: Mapping[type[Any], Mapping[str, object]] = {
         "secret": "env:GW1_SECRET",
     },
     UserKeys: {"name": "alice", "impu": "tel:+15550011", "display": "Alice"},
+    PeerKeys: {"match": ("sip:*@pbx.example.com", "tel:+49*")},
 }
 """Values shown for the sections that stand any number of times; a test loads them."""
 
@@ -87,8 +89,12 @@ def sample() -> str:
     ]
     for name, section in SECTIONS.items():
         lines += _sample_section(name, section)
-    for name, section in LISTS.items():
-        lines += ["", *_comment(f"{purpose(section)} Any number of these."), f"# [[{name}]]"]
+    titles = {
+        **{f"[{name}.NAME]": each for name, each in NAMED.items()},
+        **{f"[[{n}]]": each for n, each in LISTS.items()},
+    }
+    for title, section in titles.items():
+        lines += ["", *_comment(f"{purpose(section)} Any number of these."), f"# {title}"]
         for key in keys_of(section).values():
             lines += ["", *_key_comment(key), f"# {_example_line(section, key)}"]
     return "\n".join(lines) + "\n"
@@ -134,6 +140,8 @@ def reference() -> str:
     ]
     for name, section in SECTIONS.items():
         lines += _reference_section(f"[{name}]", section)
+    for name, section in NAMED.items():
+        lines += _reference_section(f"[{name}.NAME]", section)
     for name, section in LISTS.items():
         lines += _reference_section(f"[[{name}]]", section)
     return "\n".join(lines) + "\n"
@@ -163,6 +171,8 @@ def effective(config: Config) -> str:
     lines: list[str] = []
     for name, section in SECTIONS.items():
         lines += _effective_section(name, section, getattr(config, name))
+    for name, table in config.peer_tables.items():
+        lines += _effective_section(f"peer.{name}", PeerKeys, table)
     for profile in config.profiles:
         lines += ["", "[[profile]]"]
         lines += [f"{key.name} = {_shown(key, getattr(profile, key.name))}" for key in keys_of(ProfileKeys).values()]

@@ -8,7 +8,7 @@ from pathlib import Path
 from twisted.trial.unittest import TestCase
 
 from rtcgw.config.reading import Table, Tables, keys_of
-from rtcgw.config.sections import LISTS, SECTIONS
+from rtcgw.config.sections import LISTS, NAMED, SECTIONS
 
 PACKAGE = Path(__file__).parent.parent.parent / "rtcgw"
 
@@ -18,7 +18,7 @@ def names_read() -> set[str]:
     return {
         node.attr
         for path in PACKAGE.rglob("*.py")
-        if path.parent.name != "config" or path.name in ("__init__.py", "checks.py")
+        if path.parent.name != "config" or path.name in ("__init__.py", "checks.py", "peers.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Attribute)
     }
@@ -26,7 +26,7 @@ def names_read() -> set[str]:
 
 def sections() -> list[type]:
     """Every section, with the tables inside."""
-    found = [*SECTIONS.values(), *LISTS.values()]
+    found = [*SECTIONS.values(), *LISTS.values(), *NAMED.values()]
     for section in found:
         found += [key.kind.section for key in keys_of(section).values() if isinstance(key.kind, (Table, Tables))]
     return found

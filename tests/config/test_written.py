@@ -12,7 +12,7 @@ from twisted.trial.unittest import TestCase
 from rtcgw.config import Config, load, loads
 from rtcgw.config.kinds import Source, Wrong
 from rtcgw.config.reading import Table, Tables, keys_of
-from rtcgw.config.sections import LISTS, SECTIONS
+from rtcgw.config.sections import LISTS, NAMED, SECTIONS
 from rtcgw.config.writing import effective, reference, sample, to_toml
 
 ROOT = Path(__file__).parent.parent.parent
@@ -35,7 +35,7 @@ class FileTests(TestCase):
     def test_every_key_is_commented_with_its_default(self) -> None:
         """Above each key of the file stands what it is for, what is allowed and its default."""
         text = sample()
-        for section in (*SECTIONS.values(), *LISTS.values()):
+        for section in (*SECTIONS.values(), *NAMED.values(), *LISTS.values()):
             for key in keys_of(section).values():
                 if isinstance(key.kind, Table):
                     continue
@@ -65,6 +65,14 @@ class FileTests(TestCase):
         config = loads("\n".join(examples), ROOT, environ={"GW1_SECRET": "s"})
         self.assertEqual([profile.name for profile in config.profiles], ["gw1"])
         self.assertEqual(config.users[0].profile, "gw1")
+
+    def test_peer_example_loads(self) -> None:
+        """The same for the section of a peer."""
+        lines = sample().splitlines()
+        start, end = lines.index("# [peer.NAME]"), lines.index("# [[profile]]")
+        example = ["[peer.NAME]", *(line[2:] for line in lines[start:end] if re.match(r"# [a-z_]+ = ", line))]
+        config = loads("\n".join(example), ROOT)
+        self.assertEqual(config.peers.of("sip:desk@pbx.example.com").name, "NAME")
 
 
 class EffectiveTests(TestCase):

@@ -419,7 +419,7 @@ def _stream(timeline: Timeline, refused: int) -> Stream:
     return Stream(timeline.packets, timeline.octets, timeline.dropped + refused)
 
 
-_NEWS = {"ice": News.ICE, "dtls": News.DTLS}
+_NEWS = {"ice": News.ICE, "dtls": News.DTLS, "stalled": News.STALLED}
 
 
 def _nobody(news: MediaNews) -> None:

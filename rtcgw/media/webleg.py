@@ -30,6 +30,9 @@ FLIGHT = 0.4
 FLIGHT_CAP = 6.4
 HANDSHAKE = 15.0
 """Seconds that a handshake may take; less than a session waits for its browser, so that the cause is told."""
+STALL = 2.0
+"""Seconds from the first proven check until the keys should be ready: it is a matter of two round trips. Told again
+after twice as long, which is what a repair may take."""
 CONSENT = 30.0
 """Seconds without a proven check until the browser is gone (RFC 7675 §5.1)."""
 REPEATS = 8
@@ -63,6 +66,7 @@ class LegEvent(Enum):
     UNPROVEN = "handshake done, no fingerprint promised yet"
     PROVEN = "certificate is the promised one"
     FAILED = "handshake failed"
+    STALLED = "connected, but no keys"
     SLOW = "handshake too slow"
     SILENT = "no check for too long"
     GOODBYE = "close_notify"
@@ -82,7 +86,7 @@ def where(address: Address | None) -> str:
 class WebLeg:
     """One association with one browser.
 
-    `on_rtp` and `on_rtcp` get packets in the clear; `on_news(state, detail)` gets `ice`, `dtls` and
+    `on_rtp` and `on_rtcp` get packets in the clear; `on_news(state, detail)` gets `ice`, `dtls`, `stalled` and
     `lost` as in `MediaNews`, and `gone` when the browser has said close_notify. `send(datagram, address)` never raises.
     """
 
@@ -143,14 +147,18 @@ class WebLeg:
         self.dropped = 0
         """Datagrams refused: unproven, replayed, truncated, before the keys."""
         self.profile = ""
-        self.renew()
+        self._fresh()
         self.machine = Machine(LEG_TABLE, self, clock)
         self.machine.start()
 
     # -- what the descriptions say ------------------------------------------------------------
 
     def renew(self) -> None:
-        """Fresh ICE credentials: at birth, and when the browser restarts ICE (RFC 8839 §4.4.3.1.1)."""
+        """Fresh ICE credentials: the browser restarts ICE, or is asked to (RFC 8839 §4.4.3.1.1)."""
+        self._fresh()
+        self.machine.arm("stall", 2 * STALL)
+
+    def _fresh(self) -> None:
         self.ufrag = random_text(8)
         self.password = random_text(24)
         self._secret = self.password.encode()
@@ -344,6 +352,11 @@ class WebLeg:
     def _slow(self) -> None:
         self._lost("the DTLS handshake did not end in time")
 
+    def _stalled(self) -> None:
+        self.machine.arm("stall", 2 * STALL)
+        begun = "does not end" if self.machine.state is LegState.SHAKING else "has not begun"
+        self._on_news("stalled", f"connected to {where(self.address)}, but the DTLS handshake {begun}")
+
     def _silent(self) -> None:
         self._lost(f"no sign of the browser for {CONSENT:.0f} s")
 
@@ -380,6 +393,7 @@ LEG_TABLE: Table[LegState, LegEvent] = Table(
         (_S.NEW, _E.CLOSE): _BYE,
         (_S.PAIRED, _E.LEAD): Row(_S.SHAKING, (WebLeg._lead,)),
         (_S.PAIRED, _E.RECORD): Row(_S.SHAKING, (WebLeg._accept,)),
+        (_S.PAIRED, _E.STALLED): Row(_S.PAIRED, (WebLeg._stalled,)),
         (_S.PAIRED, _E.SILENT): _SILENCE,
         (_S.PAIRED, _E.CLOSE): _BYE,
         (_S.SHAKING, _E.RECORD): Row(_S.SHAKING, (WebLeg._feed,)),
@@ -387,6 +401,7 @@ LEG_TABLE: Table[LegState, LegEvent] = Table(
         (_S.SHAKING, _E.UNPROVEN): Row(_S.HELD),
         (_S.SHAKING, _E.PROVEN): Row(_S.READY, (WebLeg._ready,)),
         (_S.SHAKING, _E.FAILED): Row(_S.DEAD, (WebLeg._lost,)),
+        (_S.SHAKING, _E.STALLED): Row(_S.SHAKING, (WebLeg._stalled,)),
         (_S.SHAKING, _E.SLOW): Row(_S.DEAD, (WebLeg._slow,)),
         (_S.SHAKING, _E.SILENT): _SILENCE,
         (_S.SHAKING, _E.CLOSE): _BYE,
@@ -403,16 +418,17 @@ LEG_TABLE: Table[LegState, LegEvent] = Table(
         (_S.DEAD, _E.CLOSE): _BYE,
     },
     {
-        _S.NEW: {_E.LEAD, _E.RECORD, _E.REPEAT, _E.SILENT, _E.GOODBYE} | _OUTCOME,
+        _S.NEW: {_E.STALLED, _E.LEAD, _E.RECORD, _E.REPEAT, _E.SILENT, _E.GOODBYE} | _OUTCOME,
         _S.PAIRED: {_E.PAIR, _E.REPEAT, _E.GOODBYE} | _OUTCOME,
         _S.SHAKING: {_E.GOODBYE} | _AGAIN,
-        _S.HELD: {_E.REPEAT, _E.UNPROVEN, _E.SLOW} | _AGAIN,
-        _S.READY: {_E.REPEAT} | _OUTCOME | _AGAIN,
+        _S.HELD: {_E.STALLED, _E.REPEAT, _E.UNPROVEN, _E.SLOW} | _AGAIN,
+        _S.READY: {_E.STALLED, _E.REPEAT} | _OUTCOME | _AGAIN,
         _S.DEAD: set(LegEvent) - {_E.CLOSE},
         _S.CLOSED: set(LegEvent),
     },
     [
         Timer("flight", frozenset({_S.SHAKING}), lambda leg: FLIGHT, _E.REPEAT),
+        Timer("stall", frozenset({_S.PAIRED, _S.SHAKING}), lambda leg: STALL, _E.STALLED),
         Timer("handshake", frozenset({_S.SHAKING}), lambda leg: HANDSHAKE, _E.SLOW),
         Timer(
             "consent",

@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from rtcgw.media import webport
 from rtcgw.media.backend import Access
 from rtcgw.media.dtls import Association, Fingerprint, Identity
-from rtcgw.media.webleg import CONSENT, HANDSHAKE, LegState
+from rtcgw.media.webleg import CONSENT, HANDSHAKE, STALL, LegState
 from tests.media.memory import BROWSER, Bench, phone_sdp
 
 Address = tuple[str, int]
@@ -51,8 +51,37 @@ class TestHandshake(SynchronousTestCase):
         bench.network.cut = lambda data, source, _: dtls(data) and source == PORT
         bench.call()
         bench.network.spend(HANDSHAKE, 0.5)
-        self.assertEqual(bench.states, ["ice", "lost"])
+        self.assertEqual(bench.states, ["ice", *["stalled"] * 4, "lost"])
+        self.assertIn("does not end", bench.news[1].detail)
         self.assertIn("in time", bench.news[-1].detail)
+
+    def test_connected_but_no_handshake(self) -> None:
+        """A browser whose checks pass and whose handshake never comes is told of after two seconds, and again
+        after twice as long; one that then comes is taken all the same."""
+        bench = Bench()
+        deaf = True
+        bench.network.cut = lambda data, source, _: deaf and dtls(data)
+        bench.call()
+        bench.network.spend(STALL + 0.1, 0.1)
+        self.assertEqual(bench.states, ["ice", "stalled"])
+        self.assertIn("has not begun", bench.news[1].detail)
+        bench.network.spend(2 * STALL, 0.1)
+        self.assertEqual(bench.states, ["ice", "stalled", "stalled"])
+        deaf = False
+        bench.network.spend(8, 0.1)
+        self.assertEqual(bench.states[-1], "dtls")
+
+    def test_a_repair_has_its_time(self) -> None:
+        """Fresh credentials give the browser twice the time before it is told of again."""
+        bench = Bench()
+        bench.network.cut = lambda data, *_: dtls(data)
+        bench.call()
+        bench.network.spend(STALL - 0.5, 0.1)
+        bench.backend.web.renew(bench.session.leg)
+        bench.network.spend(2 * STALL - 0.5, 0.1)
+        self.assertEqual(bench.states, ["ice"])
+        bench.network.spend(1, 0.1)
+        self.assertEqual(bench.states, ["ice", "stalled"])
 
     def test_records_fit_datagrams(self) -> None:
         """No datagram is longer than every path carries, and each begins with a record."""

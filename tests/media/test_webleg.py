@@ -76,7 +76,7 @@ class TestHandshake(SynchronousTestCase):
         bench = Bench()
         bench.network.cut = lambda data, *_: dtls(data)
         bench.call()
-        bench.network.spend(STALL - 0.5, 0.1)
+        bench.network.spend(STALL / 4, 0.1)
         bench.backend.web.renew(bench.session.leg)
         bench.network.spend(2 * STALL - 0.5, 0.1)
         self.assertEqual(bench.states, ["ice"])

@@ -1,7 +1,7 @@
 """Install the Debian packages of the live tests' peers, where that is possible without asking anybody.
 
 Root, or sudo that wants no password, and apt: then what is missing from tests/live/packages.txt is installed,
-and no daemon is started or left to start at boot (Kamailio and rtpengine would take the ports that the tests,
+and no daemon is started or left to start at boot (Kamailio, rtpengine and coturn would take the ports that the tests,
 or their owner, want). Anywhere else it says what is missing and ends well: the suites concerned are skipped.
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 LIST = Path(__file__).parent.parent / "tests/live/packages.txt"
 POLICY = Path("/usr/sbin/policy-rc.d")
 """Debian asks this program before a package starts a daemon; 101 forbids it."""
-DAEMONS = {"kamailio": "kamailio", "rtpengine-daemon": "rtpengine-daemon"}
+DAEMONS = {"kamailio": "kamailio", "rtpengine-daemon": "rtpengine-daemon", "coturn": "coturn"}
 """Package to its service."""
 
 

@@ -22,6 +22,7 @@ import json
 import os
 import shutil
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,6 @@ from tests.live.tones import write_tone
 
 MICROPHONE = 440
 """Hz of the tone in the fake microphone."""
-START_TIMEOUT = 30.0
-"""Seconds until the debugging port must have been announced; a cold disk is slow."""
 POLL = 0.05
 
 _FLAGS = (
@@ -55,7 +54,7 @@ _FLAGS = (
     "--password-store=basic",
     "--use-fake-device-for-media-stream",
     "--autoplay-policy=no-user-gesture-required",
-    "--remote-debugging-port=0",
+    "--remote-debugging-pipe",
 )
 
 _PRELUDE = """
@@ -94,41 +93,68 @@ SILENCE = -70.0
 
 
 class _Process(ProcessProtocol):
-    """Reads the address of the debugging port from the browser's stderr."""
+    """The browser's process: the pipes of its debugging protocol, and its last words."""
 
-    def __init__(self) -> None:
-        self.address: Deferred[str] = Deferred()
+    READS, WRITES = 3, 4
+    """File descriptors at the browser's end (--remote-debugging-pipe)."""
+
+    def __init__(self, devtools: DevTools) -> None:
+        self.devtools = devtools
         self.ended: Deferred[None] = Deferred()
         self.said = b""
 
-    def errReceived(self, data: bytes) -> None:
-        # Chromium complains a lot; only the end of it is kept, to be shown when it does not start.
-        self.said = (self.said + data)[-20000:]
-        _, found, rest = self.said.partition(b"DevTools listening on ")
-        if found and b"\n" in rest and not self.address.called:
-            self.address.callback(rest.split(b"\n")[0].strip().decode())
+    def connectionMade(self) -> None:
+        transport: Any = self.transport
+        self.devtools.opened(lambda data: transport.writeToChild(self.READS, data))
+
+    def childDataReceived(self, childFD: int, data: bytes) -> None:
+        if childFD == self.WRITES:
+            self.devtools.data(data)
+        else:
+            # Chromium complains a lot; only the end of it is kept, to be shown when it does not start.
+            self.said = (self.said + data)[-20000:]
+
+    def childConnectionLost(self, childFD: int) -> None:
+        if childFD == self.WRITES:
+            self.devtools.closed()
 
     def processEnded(self, reason: Failure) -> None:
-        if not self.address.called:
-            self.address.errback(DevToolsError(f"Chromium did not start: {self.said.decode(errors='replace')}"))
+        self.devtools.closed()
         self.ended.callback(None)
 
 
 class Browser:
     """One Chromium process with a profile of its own in `folder`."""
 
-    def __init__(self, reactor: Any, folder: Path, microphone: float = MICROPHONE, allow: bool = True) -> None:
-        """`microphone`: Hz of its tone. `allow`: whether pages get the microphone; else they are refused."""
+    def __init__(
+        self,
+        reactor: Any,
+        folder: Path,
+        microphone: float = MICROPHONE,
+        allow: bool = True,
+        *,
+        within: Sequence[str] = (),
+        flags: Sequence[str] = (),
+        script: str = "",
+    ) -> None:
+        """`microphone`: Hz of its tone. `allow`: whether pages get microphone and camera; else they are refused.
+
+        `within`: words before the command line, e.g. those of a network namespace. `flags`: more of Chromium's.
+        `script`: what is run in every page before its own scripts.
+        """
         self._reactor = reactor
         self._folder = folder.absolute()
         self._microphone = microphone
         self._allow = allow
-        self._process = _Process()
+        self._within = tuple(within)
+        self._flags = tuple(flags)
+        self._script = script
         self._transport: Any = None
         self._devtools = DevTools(reactor)
+        self._process = _Process(self._devtools)
 
     async def start(self) -> None:
-        """Start the process and connect to it."""
+        """Start the process and wait until it replies."""
         executable = shutil.which("chromium")
         if executable is None:
             raise DevToolsError("Chromium is not installed")
@@ -137,27 +163,33 @@ class Browser:
         consent = "--use-fake-ui-for-media-stream" if self._allow else "--deny-permission-prompts"
         flags = (
             *_FLAGS,
+            *self._flags,
             consent,
             f"--use-file-for-fake-audio-capture={wav}",
             f"--user-data-dir={self._folder / 'profile'}",
         )
+        command = (*self._within, executable, *flags, "about:blank")
+        pipes = {0: "w", 1: "r", 2: "r", _Process.READS: "w", _Process.WRITES: "r"}
         self._transport = self._reactor.spawnProcess(
-            self._process, executable, (executable, *flags, "about:blank"), env=self._environment()
+            self._process, shutil.which(command[0]), command, env=self._environment(), childFDs=pipes
         )
-        late = DevToolsError("Chromium did not announce its debugging port")
-        self._process.address.addTimeout(START_TIMEOUT, self._reactor, lambda *_: Failure(late))
-        await self._devtools.connect(await self._process.address)
+        try:
+            await self._devtools.send("Browser.getVersion")
+        except DevToolsError as error:
+            said = self._process.said.decode(errors="replace")
+            raise DevToolsError(f"Chromium did not start: {error}\n{said}") from error
 
     async def open(self, url: str, width: int = 1280, height: int = 860) -> Page:
         """A new page at `url`, loaded."""
         origin = "/".join(url.split("/")[:3])
         if self._allow:
             # Granted, pages also see the machine's real addresses instead of mDNS names.
-            await self._devtools.send("Browser.grantPermissions", origin=origin, permissions=["audioCapture"])
+            granted = ["audioCapture", "videoCapture"]
+            await self._devtools.send("Browser.grantPermissions", origin=origin, permissions=granted)
         target = await self._devtools.send("Target.createTarget", url="about:blank", newWindow=True)
         attached = await self._devtools.send("Target.attachToTarget", targetId=target["targetId"], flatten=True)
         page = Page(self._reactor, self._devtools, attached["sessionId"])
-        await page.prepare(width, height)
+        await page.prepare(width, height, self._script)
         await page.go(url)
         return page
 
@@ -173,7 +205,6 @@ class Browser:
         await self._process.ended
         if killing.active():
             killing.cancel()
-        await self._devtools.close()
         # A browser that was killed may leave helpers that write for a moment longer.
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -205,11 +236,11 @@ class Page:
         """A command of the DevTools protocol for this page."""
         return await self._devtools.send(method, self._session, **params)
 
-    async def prepare(self, width: int, height: int) -> None:
+    async def prepare(self, width: int, height: int, script: str = "") -> None:
         """Switch on what is listened to; once, before the first `go`."""
         for domain in ("Page", "Runtime", "Log"):
             await self.send(f"{domain}.enable")
-        await self.send("Page.addScriptToEvaluateOnNewDocument", source=_PRELUDE)
+        await self.send("Page.addScriptToEvaluateOnNewDocument", source=_PRELUDE + script)
         await self.resize(width, height)
 
     async def go(self, url: str) -> None:

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -30,12 +32,28 @@ MODULES = (Path("/usr/lib"), Path("/usr/lib64"), Path("/usr/local/lib"), Path("/
 
 @frozen
 class Program:
-    """A peer: the program, the packages that bring it, and the Kamailio modules it needs besides."""
+    """A peer: the program, the packages that bring it, and what it needs besides."""
 
     name: str
     packages: tuple[str, ...]
     modules: Mapping[str, str] = {}
-    """Module to package."""
+    """Kamailio's module to package."""
+    libraries: Mapping[str, str] = {}
+    """File name of a shared library to package."""
+    more: Mapping[str, Callable[[], bool]] = {}
+    """What else must be so, in the words of who reads why a test was skipped, to how it is found out."""
+
+
+def superuser() -> bool:
+    """Whether networks can be made: as root, where the kernel has TUN devices."""
+    return os.geteuid() == 0 and Path("/dev/net/tun").exists()
+
+
+@cache
+def encodes_amr() -> bool:
+    """Whether rtpengine can also speak AMR-WB; the FFmpeg library that it is installed with decides."""
+    done = subprocess.run([program("rtpengine"), "--codecs"], capture_output=True, text=True, check=False)
+    return any("AMR-WB:" in line and "fully" in line for line in (done.stdout + done.stderr).splitlines())
 
 
 PEERS: Mapping[str, Program] = {
@@ -54,7 +72,17 @@ PEERS: Mapping[str, Program] = {
     "baresip": Program("baresip", ("baresip",)),
     "linphonec": Program("linphonec", ("linphone-cli",)),
     "rtpengine": Program("rtpengine", ("rtpengine-daemon",)),
+    "amr": Program(
+        "rtpengine",
+        ("rtpengine-daemon",),
+        libraries={"libvo-amrwbenc.so.0": "libvo-amrwbenc0"},
+        more={"libavcodec-extra": encodes_amr},
+    ),
+    "coturn": Program("turnserver", ("coturn",)),
+    "network": Program("ip", ("iproute2",), more={"(root, and /dev/net/tun)": superuser}),
 }
+"""Which peers there are, by the names that tests ask for. `amr`: rtpengine and the answerer with AMR-WB.
+`network`: networks of their own for pages (`netns.py`, `impairment.py`)."""
 
 
 def required() -> bool:
@@ -75,9 +103,11 @@ def missing(*names: str) -> list[str]:
     packages: list[str] = []
     for name in names:
         peer = PEERS[name]
-        if shutil.which(peer.name, path=PATH) is None:
-            packages += peer.packages
+        there = shutil.which(peer.name, path=PATH) is not None
+        packages += () if there else peer.packages
         packages += [package for module, package in peer.modules.items() if not _has_module(module)]
+        packages += [package for library, package in peer.libraries.items() if not _has_library(library)]
+        packages += [what for what, holds in peer.more.items() if there and not holds()]
     return list(dict.fromkeys(packages))
 
 
@@ -100,3 +130,8 @@ def _has_module(name: str) -> bool:
     """Whether Kamailio has this module; its folder differs by machine and distribution."""
     places = ("kamailio/modules", "*/kamailio/modules")
     return any(next(root.glob(f"{place}/{name}"), None) is not None for root in MODULES for place in places)
+
+
+def _has_library(name: str) -> bool:
+    """Whether a shared library is installed where the linker looks."""
+    return any(next(root.glob(f"{place}{name}"), None) is not None for root in MODULES for place in ("", "*/"))

@@ -68,6 +68,14 @@ class Reason(Enum):
         65,
         "warn",
     )
+    PRECONDITION = Facts(
+        580,
+        "Precondition Failure",
+        "precondition-failed",
+        "The network cannot promise what the other side requires of it.",
+        47,
+        "warn",
+    )
     MEDIA_FAILED = Facts(488, "Not Acceptable Here", "media-failed", "The sound could not be set up.", 127, "warn")
     MEDIA_LOST = Facts(488, "Not Acceptable Here", "media-lost", "The sound was lost.", 27, "warn")
     TIMEOUT = Facts(408, "Request Timeout", "timeout", "The other side did not respond.", 102, "warn")
@@ -168,7 +176,7 @@ _EXACT = {
     491: Reason.CONFLICT,
     503: Reason.OVERLOADED,
     504: Reason.TIMEOUT,
-    580: Reason.MEDIA,
+    580: Reason.PRECONDITION,
     600: Reason.BUSY,
     603: Reason.DECLINED,
     604: Reason.NOT_FOUND,

@@ -42,6 +42,7 @@ const SENTENCES = Object.freeze({
   'anonymity-refused': 'The other side does not take anonymous calls.',
   'emergency-not-supported': 'Emergency numbers cannot be called from here. Use a phone.',
   'media-incompatible': 'The two sides have no sound format in common.',
+  'precondition-failed': 'The network cannot promise what the other side requires of it.',
   'media-failed': 'The sound could not be set up.',
   'media-lost': 'The sound was lost. Check the network and call again.',
   timeout: 'The other side did not respond.',

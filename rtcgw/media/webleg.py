@@ -178,6 +178,12 @@ class WebLeg:
         """How far the leg has come."""
         return self.machine.state
 
+    def pair(self, address: Address) -> None:
+        """Without ICE: the browser is at `address`, and no checks will come as signs of life."""
+        self.address = address
+        self.machine.handle(LegEvent.PAIR)
+        self.machine.cancel("consent")
+
     # -- datagrams in ---------------------------------------------------------------------------
 
     def check(self, data: bytes, source: Address) -> bool:

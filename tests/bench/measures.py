@@ -18,7 +18,7 @@ from tests.bench.descriptions import phone
 from tests.bench.gateway import DIRECT, Rig, free_port, gateway, reference
 from tests.bench.loop import HOST, now
 from tests.bench.process import Process
-from tests.bench.relay import Talks
+from tests.bench.relay import PLAIN, Sound, Talks, Voice, opus
 from tests.bench.report import Report, Row, markdown, say
 from tests.bench.users import crowd, storm
 
@@ -191,23 +191,36 @@ class Bench:
         self.report.add(Row("worst OFFER to INVITE, 100 log-ins at once", (worst,), "ms", "500", "200", (), _note(run)))
 
     def sound(self) -> None:
-        """The embedded relay."""
-        say(f"{self.plan.talks} calls talk through the embedded relay")
-        media = {"backend": "embedded", "port": free_port(), "rtp_ports": "24000-31999"}
-        with gateway(self.folder, self.cpu, media) as rig:
-            found = Talks(rig, self.plan.talks).measure(self.plan.seconds)
-        note = f"{found.delivered:.1f} % delivered"
-        self.report.add(
-            Row(
-                f"embedded relay, per G.711 call of {found.calls}",
-                (found.core,),
-                "% of a core",
-                "0.25",
-                "0.16",
-                (),
-                note,
+        """The embedded relay, passing on and converting, with rtpengine doing the same beside it."""
+        program = shutil.which("rtpengine")
+        plain, converting = self.plan.talks, max(10, self.plan.talks // 3)
+        for words, size, voice, limits in (
+            ("per G.711 call", plain, PLAIN, ("0.25", "0.16")),
+            ("per call from Opus to G.711", converting, opus(), ("", "1.3")),
+        ):
+            say(f"{size} calls talk, {words}")
+            beside = () if program is None else (self._engine_sound(program, size, voice).core,)
+            media = {"backend": "embedded", "port": free_port(), "rtp_ports": "24000-31999"}
+            with gateway(self.folder, self.cpu, media) as rig:
+                found = Talks(rig, size, voice).measure(self.plan.seconds)
+            note = f"{found.delivered:.1f} % delivered; beside it: rtpengine"
+            self.report.add(
+                Row(f"embedded relay, {words} of {found.calls}", (found.core,), "% of a core", *limits, beside, note)
             )
-        )
+            if voice is PLAIN:
+                self.report.add(Row("the same, setting a call up with ICE and DTLS", (found.setup,), "ms"))
+                self.report.add(Row("the same, memory per call", (found.memory,), "KiB"))
+
+    def _engine_sound(self, program: str, size: int, voice: Voice) -> Sound:
+        """The same calls through rtpengine: what it takes, not what the gateway does."""
+        port = free_port()
+        media = {"backend": "rtpengine", "nodes": [f"udp:{HOST}:{port}"]}
+        engine = self._rtpengine(program, port)
+        try:
+            with gateway(self.folder, None, media) as rig:
+                return Talks(rig, size, voice, engine.cpu).measure(self.plan.seconds)
+        finally:
+            engine.stop()
 
     def split(self) -> str:
         """Where the CPU goes, by layer; empty when it was not to be measured."""

@@ -54,8 +54,9 @@ rtp_ports {rtp}-{rtp_end}
 rtp_stats yes
 jitter_buffer_delay 1-5
 snd_path .
+rtcp_mux {mux}
 module_path {modules}
-module g722.so
+{more}module g722.so
 module g711.so
 module ausine.so
 module aubridge.so
@@ -68,9 +69,18 @@ ctrl_tcp_listen {host}:{control}
 
 ACCOUNT = (
     '<{uri}>;auth_user={impi};auth_pass={password};outbound="sip:{host}:{proxy};transport=udp";regint=600'
-    ";answermode={answer};audio_codecs={codecs};ptime=20;dtmfmode=rtpevent\n"
+    ";answermode={answer};audio_codecs={codecs};ptime=20;dtmfmode=rtpevent{more}\n"
 )
 
+NEEDED = {
+    "srtp": ("srtp",),
+    "srtp-mand": ("srtp",),
+    "dtls_srtp": ("srtp", "dtls_srtp"),
+    "ice": ("stun", "turn", "ice"),
+    "OPUS": ("opus",),
+    "AMR-WB": ("amr",),
+}
+"""The modules that a kind of encryption, a way through NAT, or a codec is in, in the order of loading."""
 MODULES = ("/usr/lib/baresip/modules", "/usr/local/lib/baresip/modules")
 
 
@@ -117,14 +127,22 @@ class Baresip:
         tone: float = 700,
         answer: str = "auto",
         codecs: str = "PCMU,PCMA",
+        mediaenc: str = "",
+        medianat: str = "",
     ) -> None:
-        """`tone`: Hz of what it says. `answer`: "auto" at once, "manual" only when `accept` is called."""
+        """`tone`: Hz of what it says. `answer`: "auto" at once, "manual" only when `accept` is called.
+
+        `mediaenc`: "srtp" offers SDES (RFC 4568) as well, "srtp-mand" takes nothing else, "dtls_srtp" is what browsers
+        speak, with `medianat` "ice". `codecs` are named as baresip does, e.g. "AMR-WB/16000" (octet-aligned only).
+        """
         self.who = who
         self.folder = folder.absolute()
         self.core = core
         self.tone = tone
         self.answer = answer
         self.codecs = codecs
+        self.mediaenc = mediaenc
+        self.medianat = medianat
         self._seen = 0
 
     async def start(self) -> None:
@@ -213,6 +231,12 @@ class Baresip:
             raise AssertionError(f"{self.who.user} refuses {name} {params}: {answer}")
         return answer
 
+    def _more(self) -> list[str]:
+        """Modules besides the usual ones."""
+        codecs = [codec.partition("/")[0].upper() for codec in self.codecs.split(",")]
+        wanted = [module for word in (self.mediaenc, self.medianat, *codecs) for module in NEEDED.get(word, ())]
+        return list(dict.fromkeys(wanted))
+
     def _write_configuration(self) -> None:
         modules = next((path for path in MODULES if Path(path).is_dir()), None)
         modules = modules or str(next(Path("/usr/lib").glob("*/baresip/modules")))
@@ -224,8 +248,11 @@ class Baresip:
             rtp_end=who.rtp_port + 9,
             tone=self.tone,
             modules=modules,
+            more="".join(f"module {module}.so\n" for module in self._more()),
+            mux="yes" if self.mediaenc == "dtls_srtp" else "no",
             control=self._control_port,
         )
+        words = {"mediaenc": self.mediaenc, "medianat": self.medianat}
         account = ACCOUNT.format(
             uri=who.uri,
             impi=who.impi,
@@ -234,6 +261,7 @@ class Baresip:
             proxy=self.core.ports.icscf,
             answer=self.answer,
             codecs=self.codecs,
+            more="".join(f";{word}={value}" for word, value in words.items() if value),
         )
         for name, text in {"config": config, "accounts": account, "contacts": ""}.items():
             (self.folder / name).write_text(text, encoding="utf-8")

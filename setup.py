@@ -41,7 +41,10 @@ setup(
         "zope.interface>=7.2",
     ],
     extras_require={
+        # Opus for phones that have none: FFmpeg's codecs, which the wheel brings along.
+        "transcode": ["av>=14"],
         "test": [
+            "av>=14",
             "build>=1.2",
             "hypothesis>=6.120",
             "jsonschema>=4.23",

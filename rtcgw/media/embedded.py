@@ -110,7 +110,7 @@ class EmbeddedBackend:
     def _try(self) -> Deferred[Any]:
         probe = self._open(self.settings.port, WebPort(self._clock), self.settings.address)
         closed = sockets.stop(probe)
-        relay = Relay(Latch.OFF, lambda _: None)
+        relay = Relay("audio", Latch.OFF, lambda _: None, lambda: None, self._clock.seconds)
         port, pair = self.pairs.take(lambda port: self._pair(port, relay))
         return DeferredList([closed, self._release(port, pair)], consumeErrors=True)
 

@@ -1,19 +1,29 @@
-"""The packet path of one call: the browser's leg on one side, a phone's two sockets on the other.
+"""The packet path of one media line: the browser's leg on one side, a phone's two sockets on the other.
 
 The phone is whoever its description named (RFC 4961): packets of anybody else are dropped and
 counted. A phone behind NAT may send from another port than it named; `Latch` says how far that goes.
+With keys for the core (`secure`) a source proves itself instead: what does not authenticate moves nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum
 
 from twisted.internet.protocol import DatagramProtocol
 
-from rtcgw.media.rtp import Timeline, carry_rtcp
+from rtcgw.media import srtp
+from rtcgw.media.backend import Stream
+from rtcgw.media.quality import mos
+from rtcgw.media.rtcp import Control, picture_wanted
+from rtcgw.media.rtp import Route, Timeline
+from rtcgw.media.sdes import CoreKeys
 from rtcgw.media.sockets import Address, Write
+from rtcgw.media.srtp import SrtpError, Transform
 from rtcgw.media.webleg import WebLeg
+
+KEYFRAME_GAP = 0.5
+"""Seconds between two requests for a whole picture that signalling carries (RFC 5168 has no limit of its own)."""
 
 
 class Latch(Enum):
@@ -28,27 +38,55 @@ class Latch(Enum):
 
 
 class Relay(DatagramProtocol):
-    """Carries both directions; is itself the protocol of the phone's RTP socket."""
+    """Carries both directions; is itself the protocol of the phone's RTP socket.
+
+    `kind` is that of the media line, `audio` or `video`. `on_sound(address)` is told of the phone's first packet,
+    `on_keyframe()` when the browser wants a whole picture of a phone that takes no feedback (at most one in
+    `KEYFRAME_GAP`). `seconds` is the reactor's clock.
+    """
 
     __slots__ = (
+        "_asked",
+        "_close",
+        "_close_rtcp",
+        "_from_core",
+        "_from_web",
+        "_keys",
         "_latch",
         "_named",
-        "_on_latched",
+        "_on_keyframe",
+        "_on_sound",
+        "_open",
+        "_open_rtcp",
         "_rtcp",
+        "_seconds",
         "_source",
         "_target",
         "_wanted",
         "_write",
         "_write_rtcp",
         "down",
+        "kind",
         "leg",
+        "strangers",
+        "unproven",
         "unsent",
         "up",
     )
 
-    def __init__(self, latch: Latch, on_latched: Callable[[Address], object]) -> None:
+    def __init__(
+        self,
+        kind: str,
+        latch: Latch,
+        on_sound: Callable[[Address], object],
+        on_keyframe: Callable[[], object],
+        seconds: Callable[[], float],
+    ) -> None:
+        self.kind = kind
         self._latch = latch
-        self._on_latched = on_latched
+        self._on_sound = on_sound
+        self._on_keyframe = on_keyframe
+        self._seconds = seconds
         self._write: Write | None = None
         self._write_rtcp: Write | None = None
         self._named: Address | None = None
@@ -60,12 +98,27 @@ class Relay(DatagramProtocol):
         self._rtcp: Address | None = None
         self._wanted = False
         """The browser receives."""
+        self._keys: CoreKeys | None = None
+        self._open: Transform | None = None
+        self._open_rtcp: Transform | None = None
+        self._close: Transform | None = None
+        self._close_rtcp: Transform | None = None
+        self._asked = float("-inf")
+        """When a whole picture was last asked for by signalling."""
         self.leg: WebLeg | None = None
-        self.up = Timeline()
+        self.up = Timeline(kind)
         """Browser to phone."""
-        self.down = Timeline()
+        self.down = Timeline(kind)
         """Phone to browser."""
+        self._from_web = Control(self.up, self.down)
+        self._from_core = Control(self.down, self.up)
+        self._from_core.feedback = kind == "video"
+        self.strangers = 0
+        """Packets on the phone's ports that were not the phone's."""
+        self.unproven = 0
+        """Packets on the phone's ports that did not authenticate: forged, replayed, truncated."""
         self.unsent = 0
+        """Packets that could not be protected or that the socket refused."""
 
     def opened(self, write: Write, write_rtcp: Write) -> None:
         """The phone's sockets are open."""
@@ -81,78 +134,197 @@ class Relay(DatagramProtocol):
         self._target = where if hears and address is not None else None
         self._wanted = wanted
 
+    def agree(self, up: Mapping[int, Route], down: Mapping[int, Route], feedback: bool = False) -> None:
+        """Payload types of the browser (`up`) and of the phone (`down`); whether the phone takes RTCP feedback."""
+        self.up.agree(up)
+        self.down.agree(down)
+        self._from_web.feedback = feedback and self.kind == "video"
+
+    def secure(self, keys: CoreKeys | None) -> None:
+        """Protect what goes to the phone and open what it sends; None: in the clear.
+
+        A key that stays the same goes on where it was, since both ends count its packets (RFC 3711 §3.3.1).
+        """
+        before, self._keys = self._keys, keys
+        if keys is None:
+            self._open = self._open_rtcp = self._close = self._close_rtcp = None
+            return
+        if before is None or before.remote.key != keys.remote.key or before.remote.suite != keys.remote.suite:
+            self._open, self._open_rtcp = srtp.opening(keys.remote.profile, keys.remote.key)
+        if before is None or before.local.key != keys.local.key or before.local.suite != keys.local.suite:
+            self._close, self._close_rtcp = srtp.closing(keys.local.profile, keys.local.key)
+
     def close(self) -> None:
         """Nothing passes any more."""
         self.leg = self._write = self._write_rtcp = self._target = self._rtcp = None
         self._wanted = False
+        self.secure(None)
 
     # -- packets -----------------------------------------------------------------------------------
 
     def from_web(self, packet: bytes) -> None:
         """An RTP packet of the browser, in the clear."""
-        target, write = self._target, self._write
-        if target is None or write is None:
+        target = self._target
+        if target is None or self._write is None:
             return
-        out = self.up.carry(packet)
+        out = self.up.carry(packet, self._seconds())
         if out is not None:
-            try:
-                write(out, target)
-            except OSError:
-                self.unsent += 1
+            self._to_core(out, target)
+        elif self.up.made:
+            for out in self.up.take():
+                self._to_core(out, target)
+
+    def _to_core(self, packet: bytes, target: Address) -> None:
+        write = self._write
+        if write is None:
+            return
+        try:
+            write(packet if self._close is None else self._close(packet), target)
+        except (OSError, *SrtpError):
+            self.unsent += 1
 
     def datagramReceived(self, datagram: bytes, addr: Address) -> None:
         """A datagram on the phone's RTP port."""
+        if self._open is not None:
+            proven = self._proven(self._open, datagram, addr)
+            if proven is None:
+                return
+            datagram = proven
         if addr != self._source and not self._follow(datagram, addr):
-            self.down.dropped += 1
+            self.strangers += 1
             return
-        if self._wanted and self.leg is not None:
-            out = self.down.carry(datagram)
-            if out is not None:
-                self.leg.send_rtp(out)
+        leg = self.leg
+        if not self._wanted or leg is None:
+            self.down.meter.last = self._seconds()
+            return
+        out = self.down.carry(datagram, self._seconds())
+        if out is not None:
+            leg.send_rtp(out)
+        elif self.down.made:
+            for out in self.down.take():
+                leg.send_rtp(out)
+
+    def _proven(self, transform: Transform, datagram: bytes, addr: Address) -> bytes | None:
+        """What an encrypted datagram says, if it may be the phone's at all; None, and counted, if not."""
+        if addr != self._source and not self._admits(addr):
+            self.strangers += 1
+            return None
+        try:
+            return transform(datagram)
+        except SrtpError:
+            self.unproven += 1
+            return None
+
+    def _admits(self, addr: Address) -> bool:
+        """Whether the phone could be at `addr`."""
+        named = self._named
+        if named is None:
+            return False
+        if addr == named or self._latch is Latch.ANY:
+            return True
+        return self._latch is Latch.HOST and addr[0] == named[0]
 
     def _follow(self, datagram: bytes, addr: Address) -> bool:
-        """A packet from elsewhere than so far: is it the phone's?"""
-        named = self._named
-        if named is None or len(datagram) < 12 or not 127 < datagram[0] < 192:
+        """A packet from elsewhere than so far: is it the phone's? One that has proven itself may move at any time."""
+        if len(datagram) < 12 or not 127 < datagram[0] < 192 or not self._admits(addr):
             return False
-        if addr != named:
-            if self._source is not None or self._latch is Latch.OFF:
-                return False
-            if self._latch is Latch.HOST and addr[0] != named[0]:
-                return False
         first = self._source is None
+        if not first and addr != self._named and self._keys is None:
+            return False
         self._source = addr
         if self._target is not None and self._latch is not Latch.OFF:
             self._target = addr
         if first:
-            self._on_latched(addr)
+            self._on_sound(addr)
         return True
 
     # -- reports -----------------------------------------------------------------------------------
 
     def rtcp_from_web(self, packet: bytes) -> None:
         """A compound RTCP packet of the browser, in the clear."""
+        control = self._from_web
+        before, now = control.keyframes, self._seconds()
+        out = control.carry(packet, now, self._from_core.sent)
+        if control.keyframes != before and self.kind == "video" and now - self._asked >= KEYFRAME_GAP:
+            self._asked = now
+            self._on_keyframe()
+        if out is not None:
+            self._report_to_core(out)
+
+    def _report_to_core(self, packet: bytes) -> None:
         if self._rtcp is None or self._write_rtcp is None:
             return
-        out = carry_rtcp(packet, self.up, self.down)
-        if out is not None:
-            try:
-                self._write_rtcp(out, self._rtcp)
-            except OSError:
-                self.unsent += 1
+        try:
+            self._write_rtcp(packet if self._close_rtcp is None else self._close_rtcp(packet), self._rtcp)
+        except (OSError, *SrtpError):
+            self.unsent += 1
 
     def rtcp_from_core(self, packet: bytes, addr: Address) -> None:
         """A datagram on the phone's RTCP port."""
         hosts = {where[0] for where in (self._source, self._rtcp) if where is not None}
         if addr[0] not in hosts:
-            self.down.dropped += 1
+            self.strangers += 1
             return
+        if self._open_rtcp is not None:
+            try:
+                packet = self._open_rtcp(packet)
+            except SrtpError:
+                self.unproven += 1
+                return
         if self._latch is not Latch.OFF:
             self._rtcp = addr
-        if self.leg is not None:
-            out = carry_rtcp(packet, self.down, self.up)
-            if out is not None:
-                self.leg.send_rtcp(out)
+        out = self._from_core.carry(packet, self._seconds(), self._from_web.sent)
+        if out is not None and self.leg is not None:
+            self.leg.send_rtcp(out)
+
+    def ask_web(self) -> None:
+        """Ask the browser for a whole picture, if it has sent any."""
+        if self.up.src is not None and self.leg is not None:
+            self.leg.send_rtcp(picture_wanted(self.down.out, self.up.src))
+
+    def ask_core(self) -> None:
+        """Ask the phone for a whole picture, if it has sent any and takes feedback."""
+        if self.down.src is not None and self._from_web.feedback:
+            self._report_to_core(picture_wanted(self.up.out, self.down.src))
+
+    # -- counts ------------------------------------------------------------------------------------
+
+    @property
+    def last_web(self) -> float | None:
+        """When a packet of the browser was last carried, by the reactor's clock."""
+        return self.up.meter.last
+
+    @property
+    def last_core(self) -> float | None:
+        """When a packet of the phone was last taken, by the reactor's clock."""
+        return self.down.meter.last
+
+    def counts(self) -> tuple[Stream, Stream]:
+        """What the browser has sent and what the phone has sent."""
+        web, core = self._from_web, self._from_core
+        refused = self.strangers + self.unproven
+        return _account(self.up, web, core, web.dropped), _account(self.down, core, web, core.dropped + refused)
+
+
+def _account(stream: Timeline, sender: Control, receiver: Control, dropped: int) -> Stream:
+    """One direction: what we have counted, and what its receiver has reported of the whole way."""
+    meter, heard = stream.meter, receiver.heard
+    known = stream.packets > 0
+    lost = meter.lost if heard.lost is None else max(meter.lost, heard.lost)
+    trips = [control.heard.rtt for control in (sender, receiver) if control.heard.rtt is not None]
+    name = stream.codec.name if stream.codec is not None else None
+    share = lost / max(1, meter.expected)
+    scored = known and stream.kind == "audio" and name is not None
+    return Stream(
+        packets=stream.packets,
+        octets=stream.octets,
+        dropped=stream.dropped + dropped,
+        lost=lost if known else None,
+        jitter=meter.jitter if known else None,
+        rtt=sender.heard.rtt,
+        codec=name,
+        mos=mos(name or "", share, sum(trips) / 2, meter.jitter) if scored else None,
+    )
 
 
 class RtcpEnd(DatagramProtocol):

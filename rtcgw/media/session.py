@@ -11,18 +11,17 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Generic, TypeVar
 
-from attrs import define, frozen
+from attrs import define, evolve, frozen
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from rtcgw.machine import Machine, Row, Table, Timer
 from rtcgw.media import codecs as choice
-from rtcgw.media.backend import IMediaSession, MediaError, MediaNews, MediaStats, News, OnNews, Party, Reoffer, Stream
+from rtcgw.media.backend import IMediaSession, MediaError, MediaNews, MediaStats, News, OnNews, Party, Reoffer
 from rtcgw.media.describe import WEB_PROFILE, CoreLine, Origin, Slot, WebLine, core_body, web_body
 from rtcgw.media.dtls import Identity
 from rtcgw.media.peers import CorePeer, WebPeer, read_core, read_web, refuse
 from rtcgw.media.relay import Latch, Relay
-from rtcgw.media.rtp import Timeline
 from rtcgw.media.sdp import Codec, Direction
 from rtcgw.media.sockets import Address, Write
 from rtcgw.media.webleg import CONSENT, WebLeg, where
@@ -128,7 +127,7 @@ class EmbeddedSession:
         self._client = False
         """We start DTLS."""
         self._detail = ""
-        self.relay = Relay(terms.latch, self._latched)
+        self.relay = Relay("audio", terms.latch, self._latched, lambda: None, clock.seconds)
         self.machine = Machine(MEDIA_TABLE, self, clock)
         self.leg = self._new_leg()
 
@@ -210,8 +209,8 @@ class EmbeddedSession:
     def stats(self) -> MediaStats:
         """See `IMediaSession`."""
         relay = self.relay
-        web = _stream(relay.up, self.leg.dropped)
-        core = _stream(relay.down, relay.unsent)
+        web, core = relay.counts()
+        web = evolve(web, dropped=web.dropped + self.leg.dropped)
         is_caller = self._party is Party.CALLER
         return MediaStats(
             backend="embedded",
@@ -368,9 +367,9 @@ class EmbeddedSession:
         if phone is None or browser is None:
             return
         theirs = choice.carried(phone.codecs, self._terms.codecs)
-        self.relay.up.agree(choice.routes(self._agreed, theirs))
         # A phone sends under the numbers that it was told, or under its own; both are understood.
-        self.relay.down.agree(choice.routes([*theirs, *self._core.told], self._agreed))
+        up, down = choice.routes(self._agreed, theirs), choice.routes([*theirs, *self._core.told], self._agreed)
+        self.relay.agree(up, down)
         self.relay.connect(phone.address, phone.rtcp, phone.direction.receives, browser.direction.receives)
         self.machine.handle(MediaEvent.AGREED)
 
@@ -413,10 +412,6 @@ class EmbeddedSession:
     def setup_time(self) -> float:
         """Seconds until the browser must have connected."""
         return self._terms.setup_time
-
-
-def _stream(timeline: Timeline, refused: int) -> Stream:
-    return Stream(timeline.packets, timeline.octets, timeline.dropped + refused)
 
 
 _NEWS = {"ice": News.ICE, "dtls": News.DTLS, "stalled": News.STALLED}

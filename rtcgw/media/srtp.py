@@ -29,12 +29,13 @@ class Profile(NamedTuple):
     salt: int
 
 
-PROFILES = (
-    Profile(b"SRTP_AEAD_AES_128_GCM", Policy.SRTP_PROFILE_AEAD_AES_128_GCM, 16, 12),
-    Profile(b"SRTP_AEAD_AES_256_GCM", Policy.SRTP_PROFILE_AEAD_AES_256_GCM, 32, 12),
-    Profile(b"SRTP_AES128_CM_SHA1_80", Policy.SRTP_PROFILE_AES128_CM_SHA1_80, 16, 14),
-)
-"""In order of preference: GCM costs half of SHA-1 where the processor helps."""
+AES_GCM_128 = Profile(b"SRTP_AEAD_AES_128_GCM", Policy.SRTP_PROFILE_AEAD_AES_128_GCM, 16, 12)
+AES_GCM_256 = Profile(b"SRTP_AEAD_AES_256_GCM", Policy.SRTP_PROFILE_AEAD_AES_256_GCM, 32, 12)
+AES_CM_80 = Profile(b"SRTP_AES128_CM_SHA1_80", Policy.SRTP_PROFILE_AES128_CM_SHA1_80, 16, 14)
+AES_CM_32 = Profile(b"SRTP_AES128_CM_SHA1_32", Policy.SRTP_PROFILE_AES128_CM_SHA1_32, 16, 14)
+"""Towards phones only: a tag of four octets proves less than browsers ask for (RFC 8827 §6.5)."""
+PROFILES = (AES_GCM_128, AES_GCM_256, AES_CM_80)
+"""Those offered in DTLS, in order of preference: GCM costs half of SHA-1 where the processor helps."""
 
 Transform = Callable[[bytes], bytes]
 
@@ -50,8 +51,7 @@ class Keys:
 
 def inbound(keys: Keys) -> tuple[Transform, Transform]:
     """Functions that open RTP and RTCP of any SSRC; they raise `SrtpError`."""
-    session = Session(_policy(keys.profile, keys.remote, Policy.SSRC_ANY_INBOUND))
-    return session.unprotect, session.unprotect_rtcp
+    return opening(keys.profile, keys.remote)
 
 
 def outbound(keys: Keys) -> tuple[Transform, Transform]:
@@ -60,7 +60,18 @@ def outbound(keys: Keys) -> tuple[Transform, Transform]:
     A sequence number is never used twice, not even for the same packet: repeating one with another
     payload would give both away (RFC 3711 §9.1).
     """
-    session = Session(_policy(keys.profile, keys.local, Policy.SSRC_ANY_OUTBOUND))
+    return closing(keys.profile, keys.local)
+
+
+def opening(profile: Profile, key: bytes) -> tuple[Transform, Transform]:
+    """As `inbound`, with a master key and salt by themselves (RFC 4568)."""
+    session = Session(_policy(profile, key, Policy.SSRC_ANY_INBOUND))
+    return session.unprotect, session.unprotect_rtcp
+
+
+def closing(profile: Profile, key: bytes) -> tuple[Transform, Transform]:
+    """As `outbound`, with a master key and salt by themselves."""
+    session = Session(_policy(profile, key, Policy.SSRC_ANY_OUTBOUND))
     return session.protect, session.protect_rtcp
 
 

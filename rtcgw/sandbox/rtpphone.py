@@ -25,7 +25,8 @@ from rtcgw.config import is_loopback
 from rtcgw.media.codecs import ALLOWED, CORE_DTMF, DTMF, audio, carried, routes
 from rtcgw.media.describe import CORE_PROFILE, CoreLine, Origin, Slot, core_body
 from rtcgw.media.peers import CorePeer, read_core, refuse
-from rtcgw.media.rtp import ULAW_TO_ALAW, Timeline, ulaw_to_linear
+from rtcgw.media.g711 import ULAW_TO_ALAW, ulaw_to_linear
+from rtcgw.media.rtp import Timeline
 from rtcgw.media.sdp import Codec, Direction
 from rtcgw.media.sockets import MAX_PACKET, number, stop, writer
 

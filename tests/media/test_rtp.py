@@ -9,15 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from rtcgw.media.rtp import (
-    ALAW_TO_ULAW,
-    ULAW_TO_ALAW,
-    Timeline,
-    alaw_to_linear,
-    carry_rtcp,
-    strip,
-    ulaw_to_linear,
-)
+from rtcgw.media.g711 import ALAW_TO_ULAW, ULAW_TO_ALAW, alaw_to_linear, ulaw_to_linear
+from rtcgw.media.rtcp import Control
+from rtcgw.media.rtp import Route, Timeline, strip
 from tests.media.memory import PHONE, Bench
 from tests.peers.rtp import sender_report
 
@@ -28,8 +22,12 @@ def packet(seq: int, ts: int = 0, ssrc: int = 1, pt: int = 0, payload: bytes = b
 
 def timeline(*pts: int) -> Timeline:
     made = Timeline()
-    made.agree({pt: (pt, None) for pt in pts or (0,)})
+    made.agree({pt: Route(pt) for pt in pts or (0,)})
     return made
+
+
+def carried(data: bytes, stream: Timeline, back: Timeline) -> bytes | None:
+    return Control(stream, back).carry(data, 0.0, {})
 
 
 class TestTimeline(SynchronousTestCase):
@@ -85,7 +83,7 @@ class TestTimeline(SynchronousTestCase):
     def test_marker_survives_a_new_number(self) -> None:
         """The marker bit passes with a translated payload type."""
         made = Timeline()
-        made.agree({126: (101, None)})
+        made.agree({126: Route(101)})
         out = made.carry(packet(1, pt=126 | 128))
         assert out is not None
         self.assertEqual(out[1], 101 | 128)
@@ -98,7 +96,7 @@ class TestReports(SynchronousTestCase):
         for made in (stream, back):
             made.carry(packet(100, 1000, ssrc=1))
             made.carry(packet(7, 50, ssrc=2))
-        out = carry_rtcp(sender_report(2, 50, about=1, newest=0x10000 + 101), stream, back)
+        out = carried(sender_report(2, 50, about=1, newest=0x10000 + 101), stream, back)
         assert out is not None
         ssrc, _, _, ts = struct.unpack_from("!IIII", out, 4)
         about, newest = struct.unpack_from("!I4xI", out, 28)
@@ -111,15 +109,15 @@ class TestReports(SynchronousTestCase):
         stream.carry(packet(1, ssrc=1))
         back.carry(packet(1, ssrc=2))
         report = sender_report(1, 5, about=2, newest=1)
-        self.assertEqual(carry_rtcp(report, stream, back), report)
+        self.assertEqual(carried(report, stream, back), report)
 
     def test_feedback_stays_behind(self) -> None:
         """Feedback, extended reports and goodbyes are left out; a packet of nothing else is none."""
         feedback = struct.pack("!BBHII", 0x81, 205, 2, 1, 2)
         goodbye = struct.pack("!BBHI", 0x81, 203, 1, 1)
         report = sender_report(1, 5)
-        self.assertEqual(carry_rtcp(report + feedback + goodbye, timeline(), timeline()), report)
-        self.assertIsNone(carry_rtcp(feedback, timeline(), timeline()))
+        self.assertEqual(carried(report + feedback + goodbye, timeline(), timeline()), report)
+        self.assertIsNone(carried(feedback, timeline(), timeline()))
 
     @settings(max_examples=60, deadline=None)
     @given(st.binary(max_size=80), st.integers(0, 60))
@@ -127,7 +125,7 @@ class TestReports(SynchronousTestCase):
         """No datagram raises anything, however it is cut or altered."""
         report = sender_report(1, 5, about=2)
         for candidate in (data, report[:place], report[:place] + data, b"\x9f\xc8\x00\x06" + data):
-            out = carry_rtcp(candidate, timeline(), timeline())
+            out = carried(candidate, timeline(), timeline())
             self.assertTrue(out is None or out[1] in (200, 201))
 
     def test_both_ways_through_a_call(self) -> None:

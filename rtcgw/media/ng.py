@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from itertools import count
+from itertools import count, pairwise
 from typing import TypeAlias, Union
 
-from attrs import define, field
+from attrs import define
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import DatagramProtocol
@@ -89,10 +89,12 @@ def _decode(data: bytes, place: int, depth: int) -> tuple[Value, int]:
 
 @define(eq=False)
 class _Request:
+    cookie: bytes
     data: bytes
     node: Address
     answer: Deferred[Reply]
-    timers: list[IDelayedCall] = field(factory=list)
+    timer: IDelayedCall | None = None
+    repeats: int = 0
 
 
 class NgClient(DatagramProtocol):
@@ -105,6 +107,9 @@ class NgClient(DatagramProtocol):
         self._pending: dict[bytes, _Request] = {}
         self._prefix = secrets.token_hex(4)
         self._numbers = count(1)
+        moments = [0.0, *(moment for moment in REPEATS if moment < timeout), timeout]
+        self._gaps = tuple(later - sooner for sooner, later in pairwise(moments))
+        """Seconds between one sending and the next; the last one ends in giving up."""
         self.counters = {"repeated": 0, "timeout": 0, "stray": 0, "broken": 0}
         """Requests repeated and timed out; datagrams nobody waits for, and such as are no answer."""
 
@@ -124,10 +129,7 @@ class NgClient(DatagramProtocol):
             answer.errback(NgError("not connected" if self._write is None else "too many requests are waiting"))
             return answer
         cookie = f"{self._prefix}{next(self._numbers)}".encode()
-        request = _Request(cookie + b" " + encode(message), node, answer)
-        later = self._clock.callLater
-        request.timers = [later(delay, self._repeat, request) for delay in REPEATS if delay < self._timeout]
-        request.timers.append(later(self._timeout, self._give_up, cookie))
+        request = _Request(cookie, cookie + b" " + encode(message), node, answer)
         self._pending[cookie] = request
         self._send(request)
         return answer
@@ -155,25 +157,32 @@ class NgClient(DatagramProtocol):
             self._forget(cookie).answer.errback(NgError("closing"))
         self._write = None
 
-    def _repeat(self, request: _Request) -> None:
+    def _due(self, request: _Request) -> None:
+        request.timer = None
+        request.repeats += 1
+        if request.repeats == len(self._gaps):
+            self._give_up(request)
+            return
         self.counters["repeated"] += 1
         self._send(request)
 
     def _send(self, request: _Request) -> None:
+        # One timer at a time: an answer comes within a millisecond as a rule, and each timer costs as much as it.
+        request.timer = self._clock.callLater(self._gaps[request.repeats], self._due, request)
         if self._write is not None:
             try:
                 self._write(request.data, request.node)
             except OSError as error:
                 log.debug("rtpengine {node}: {error}", node=request.node, error=error)  # the time-out tells the rest
 
-    def _give_up(self, cookie: bytes) -> None:
+    def _give_up(self, request: _Request) -> None:
         self.counters["timeout"] += 1
-        request = self._forget(cookie)
+        self._forget(request.cookie)
         request.answer.errback(NgTimeout(f"no answer from {request.node[0]}:{request.node[1]}"))
 
     def _forget(self, cookie: bytes) -> _Request:
         request = self._pending.pop(cookie)
-        for timer in request.timers:
-            if timer.active():
-                timer.cancel()
+        if request.timer is not None:
+            request.timer.cancel()
+            request.timer = None
         return request

@@ -64,9 +64,14 @@ def opener(reactor: IReactorUDP) -> Opener:
     return Ported(reactor)
 
 
-def listen(reactor: IReactorUDP, port: int, protocol: DatagramProtocol, host: str) -> IListeningPort:
-    """Open a port of the reactor's own, for the shared port and for control. Raises `CannotListenError`."""
-    opened: IListeningPort = reactor.listenUDP(port, protocol, host, MAX_PACKET)
+def listen(
+    reactor: IReactorUDP, port: int, protocol: DatagramProtocol, host: str, size: int = MAX_PACKET
+) -> IListeningPort:
+    """Open a port of the reactor's own, for the shared port and for control. Raises `CannotListenError`.
+
+    `size`: octets read of a datagram.
+    """
+    opened: IListeningPort = reactor.listenUDP(port, protocol, host, size)
     if isinstance(opened, udp.Port):
         opened.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SHARED_BUFFER)
     return opened

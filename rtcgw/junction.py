@@ -20,8 +20,10 @@ from rtcgw.ims.called import caller_of, candidates
 from rtcgw.ims.profiles import Profiles
 from rtcgw.ims.registration import RegState
 from rtcgw.ims.useragent import ImsUserAgent
+from rtcgw.media.backend import Access
 from rtcgw.model.events import Description, Kind, Setup
 from rtcgw.model.identity import Identity, SessionId, User, new_session_id
+from rtcgw.model.peer import PLAIN_PEER, PeerProfile
 from rtcgw.model.reason import Reason
 from rtcgw.rtcweb.identifying import Users
 from rtcgw.sip.dialog import DialogId
@@ -43,10 +45,18 @@ if TYPE_CHECKING:
 log = Logger()
 
 
+def _all_plain(uri: str) -> PeerProfile:
+    """No peer is told from another."""
+    return PLAIN_PEER
+
+
 @implementer(IDestinations)
 @define(eq=False)
 class Junction:
-    """Knows the users and the profiles, and makes the legs. `translator` is set once it is built."""
+    """Knows the users and the profiles, and makes the legs. `translator` is set once it is built.
+
+    `peers` says what the party of the core at a URI is like.
+    """
 
     _users: Users
     _profiles: Profiles
@@ -54,6 +64,7 @@ class Junction:
     _clock: IReactorTime
     _settings: CallSettings
     _t1: float = 0.5
+    _peers: Callable[[str], PeerProfile] = _all_plain
     _ladder: Ladder = field(init=False)
     translator: Translator = field(init=False)
 
@@ -74,6 +85,12 @@ class Junction:
         """See `IDestinations`: pages speak the native dialect."""
         return form is Form.NATIVE
 
+    def peer(self, setup: Setup, caller: Access, callee: Access) -> PeerProfile:
+        """See `IDestinations`."""
+        if callee is Access.CORE:
+            return self._peers(setup.callee.uri)
+        return self._peers(setup.caller.uri) if caller is Access.CORE else PLAIN_PEER
+
     def web_leg(self, setup: Setup, session: SessionId) -> ILeg:
         """See `IDestinations`: one device rings by itself, several ring together."""
         user = self._users.locate(setup.callee.uri)
@@ -86,7 +103,8 @@ class Junction:
         """See `IDestinations`: through the caller's own profile, else the least loaded one."""
         caller: User | None = self._users.locate(setup.caller.uri)
         agent = self._profiles.choose(caller)
-        return outgoing(session, agent, self._clock, self._ladder, self._on_dialog(session, agent))
+        peer = self._peers(setup.callee.uri)
+        return outgoing(session, agent, self._clock, self._ladder, self._on_dialog(session, agent), peer=peer)
 
     # -- for the routing function ------------------------------------------------------------
 
@@ -98,11 +116,13 @@ class Junction:
     def invited(self, agent: ImsUserAgent, tx: ServerTransaction, request: Request, user: str) -> None:
         """A call from the core for a web user."""
         session = new_session_id()
-        leg = incoming(session, agent, self._clock, self._ladder, tx, self._on_dialog(session, agent))
+        caller = caller_of(request)
+        entered = self._on_dialog(session, agent)
+        leg = incoming(session, agent, self._clock, self._ladder, tx, entered, peer=self._peers(caller.uri))
         sdp = sdp_of(request)
         offer = None if sdp is None else Description(Kind.OFFER, sdp)
         called = next((key for key in candidates(request) if self.find_user(key) == user), user)
-        self.translator.place(leg, Setup(caller_of(request), Identity(called), offer), Form.SIP)
+        self.translator.place(leg, Setup(caller, Identity(called), offer), Form.SIP)
         if leg.dialog is not None:
             self._enter(session, agent, leg.dialog.id)
 

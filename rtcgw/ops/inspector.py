@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from attrs import field, frozen
 
-from rtcgw.translator.call import CallView
+from rtcgw.translator.callstate import CallView
 from rtcgw.translator.leg import LegView
 
 Row: TypeAlias = Mapping[str, object]

@@ -6,80 +6,61 @@ is pending. The call knows neutral events only; it never sees a SIP message or a
 
     leg.report(event) -> [media] -> other leg.deliver(event)
 
+This module says how far a call is, what each event sets off, and how it ends. The first descriptions on their way
+are in `opening.py`, later ones in `change.py`, ring-back in `ringback.py`.
+
 What it is not: it does not place calls (`factory.py`), ring several devices (`fork.py`)
 or keep protocol state (the legs do).
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
-from attrs import evolve, frozen
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from rtcgw.machine import Machine, Row, Symbol, Table, Timer
-from rtcgw.media.backend import Access, IMediaSession, MediaError, MediaNews, MediaStats, News, Party, Reoffer
-from rtcgw.model import defaults
+from rtcgw.machine import Machine, Row, Table, Timer
+from rtcgw.media.backend import IMediaSession, MediaError, MediaNews, MediaStats, News, Party
 from rtcgw.model.events import (
     Accept,
     Candidates,
     Confirm,
-    Description,
     End,
     Event,
-    Kind,
+    Info,
+    Keyframe,
     Progress,
     ProgressAck,
+    ProgressAcked,
+    Ringback,
     Setup,
+    Sound,
+    Stage,
+    Unacceptable,
     Update,
     UpdateAccept,
     UpdateReject,
 )
 from rtcgw.model.identity import SessionId
 from rtcgw.model.reason import Reason
-from rtcgw.translator.leg import ILeg, ILegParent, LegView
+from rtcgw.translator import account
+from rtcgw.translator.callstate import CallEvent, CallState, CallView, Terms
+from rtcgw.translator.change import Changes
+from rtcgw.translator.joint import Joint
+from rtcgw.translator.leg import ILeg, ILegParent
+from rtcgw.translator.opening import Opening
+from rtcgw.translator.ringback import RingTone
 
 log = Logger()
 
-PENDING_LIMIT = 32
-"""Events that may wait for the media backend; a party that sends more ends the call."""
-
-
-class CallState(Symbol):
-    """Where the call stands, in Fig. 7's words."""
-
-    CALLING = "Calling"
-    INCALL = "InCall"
-    HANGUP = "Hangup"
-
-
-class CallEvent(Symbol):
-    """What moves a call."""
-
-    ANSWERED = "answered"
-    ENDED = "ended"
-    RUNG_OUT = "rung out"
-
-
-@frozen
-class CallView:
-    """What the inspector shows of a call. Holds no secret."""
-
-    session: str
-    caller: str
-    callee: str
-    state: str
-    age: float
-    """Seconds since the set-up arrived."""
-    path: str
-    """The steps of Fig. 6 that placed it."""
-    legs: tuple[LegView, LegView]
-    media: MediaStats
+RESERVE_TIME: Final = 20.0
+"""Seconds that a caller's network may take to meet the preconditions it has asked for."""
+_PLAIN = Terms()
 
 
 @implementer(ILegParent)
@@ -90,22 +71,20 @@ class Call:
     """
 
     __slots__ = (
-        "_answers",
-        "_busy",
         "_clock",
         "_on_end",
-        "_pending",
-        "_waiting",
-        "callee",
-        "caller",
+        "_ready",
+        "changes",
+        "joint",
         "machine",
-        "media",
+        "opening",
         "path",
         "reason",
-        "ring_time",
+        "ringback",
         "session",
         "setup",
         "started",
+        "terms",
     )
 
     def __init__(
@@ -116,48 +95,59 @@ class Call:
         open_media: Callable[[Callable[[MediaNews], None]], IMediaSession],
         clock: IReactorTime,
         on_end: Callable[[Call], None],
-        ring_time: float = defaults.RING_TIME,
+        terms: Terms = _PLAIN,
     ) -> None:
         self.session: SessionId = caller.session
         self.setup = setup
-        self.caller = caller
-        self.callee = callee
+        self.terms = terms
         self.machine = Machine(CALL_TABLE, self, clock)
         self.reason: Reason | None = None
         self.path = ""
         self.started = clock.seconds()
-        self.ring_time = ring_time
-        self.media = open_media(self._media_news)
         self._clock = clock
         self._on_end = on_end
-        self._waiting: Deferred[str] | None = None
-        self._pending: deque[tuple[ILeg, Event]] = deque()
-        self._answers: dict[Party, tuple[str, str]] = {}
-        """Per answering party: its last answer, and what the other party was given for it."""
+        self._ready = setup
+        """The set-up as the callee is to hear it."""
+        self.joint = Joint(caller, callee, open_media(self._media_news), self._broken)
+        self.opening = Opening(setup, self.joint, self._media_failed)
+        self.changes = Changes(self.session, self.joint, clock, self._is_answered, self._change_settled, self._give_up)
+        self.ringback = RingTone(clock, self._tell_sound, terms.early_media) if caller.access.on_web else None
+        """None for a caller whose own network or phone makes its tones."""
         caller.parent = callee.parent = self
+
+    @property
+    def caller(self) -> ILeg:
+        """The caller's leg."""
+        return self.joint.caller
+
+    @property
+    def callee(self) -> ILeg:
+        """The callee's leg."""
+        return self.joint.callee
+
+    @property
+    def media(self) -> IMediaSession:
+        """What lies between them."""
+        return self.joint.media
 
     def start(self) -> None:
         """Pass the set-up on to the callee."""
         self.machine.start()
-        self._step(self.caller, self.setup)
+        self.opening.offer(self._offered)
 
     def report(self, leg: ILeg, event: Event) -> None:
         """See `ILegParent`."""
         if self.machine.state is CallState.HANGUP:
             return
         if isinstance(event, End):
-            self._end(event, leg)
-        elif self._waiting is None:
-            self._step(leg, event)
-        elif len(self._pending) < PENDING_LIMIT:
-            self._pending.append((leg, event))
-        else:
+            self._end(event, leg, leg)
+        elif not self.joint.take(self._step, leg, event):
             self.end(Reason.PROTOCOL)
 
     def end(self, reason: Reason, text: str | None = None) -> None:
         """End the call from here: drain, an operator, lost media."""
         if self.machine.state is not CallState.HANGUP:
-            self._end(End(reason, text), None)
+            self._end(End(reason, text), None, None)
 
     def view(self) -> CallView:
         """A picture for the inspector."""
@@ -172,173 +162,209 @@ class Call:
             media=self.media.stats(),
         )
 
+    # -- the set-up ------------------------------------------------------------------------
+
+    def _offered(self, setup: Setup) -> None:
+        """The media is ready for the callee to hear of the call; the caller's network need not be."""
+        self._ready = setup
+        if self.media.reserved:
+            self._invite()
+        else:
+            self.machine.handle(CallEvent.HELD_BACK)
+
+    def _reserve(self) -> None:
+        self.opening.reserve(self._media_failed)
+
+    def _invite(self) -> None:
+        caller, callee = self.caller, self.callee
+        callee.deliver(self._ready)
+        warm = self.terms.warm_start and self.setup.description is not None
+        if warm and caller.access.on_web and not callee.access.on_web and self.machine.state is CallState.CALLING:
+            self.opening.warm()
+
+    def _try_again(self, event: Unacceptable) -> None:
+        """The callee's side refused the offer as it is: once more by its second way, if there is one.
+
+        Pages have none: what a page refuses, its user or its browser has decided.
+        """
+        if self.callee.access.on_web:
+            self._refused(event)
+        else:
+            self.opening.again(self._invite_again, lambda error: self._refused(event))
+
+    def _invite_again(self, setup: Setup) -> None:
+        log.info("call {session}: offer refused, tried again in the second way", session=self.session)
+        self._ready = setup
+        self.callee.deliver(setup)
+
+    def _refused(self, event: Unacceptable) -> None:
+        if self.machine.state is not CallState.HANGUP:
+            self._end(End(event.reason, event.text, event.status), self.callee, None)
+
+    def _unreserved(self) -> None:
+        self.end(Reason.PRECONDITION)
+
+    def _rung_out(self) -> None:
+        self.end(Reason.NO_ANSWER)
+
     # -- one event -------------------------------------------------------------------------
 
     def _step(self, leg: ILeg, event: Event) -> None:
-        """Take one event through the media to the other leg."""
-        party = Party.CALLER if leg is self.caller else Party.CALLEE
+        """What this side reports, the other is told, in its own way."""
+        route = _ROUTES.get(type(event))
+        if route is not None:
+            route(self, self.joint.party(leg), event)
+
+    def _pass(self, party: Party, event: Event) -> None:
+        self.joint.leg(party.other).deliver(event)
+
+    def _progressed(self, party: Party, event: Progress) -> None:
+        if not self.caller.access.on_web and self.callee.access.on_web and not self.opening.bare:
+            self._page_progressed(event)
+            return
+        if event.stage is Stage.RINGING:
+            self.machine.handle(CallEvent.RANG)
+        self.opening.carry(party, event)
+        if self.ringback is not None:
+            self.joint.take(self.ringback.progressed, event)
+
+    def _page_progressed(self, event: Progress) -> None:
+        """A page that a phone calls. Its early answer is for the media alone, which thereby connect: a description
+        in a 183 would silence the phone's own ring-back tone, and the page has nothing to play in its stead."""
+        if event.description is not None:
+            self.opening.learn(Party.CALLEE, event.description)
+        if self.machine.state is CallState.CALLING:
+            self.machine.handle(CallEvent.RANG)
+            self.caller.deliver(Progress(Stage.RINGING, reliable=event.reliable))
+
+    def _acknowledged(self, party: Party, event: ProgressAck) -> None:
+        """The callee, who has not heard of the call, is not told that the caller has our own early answer."""
+        if self.machine.state is not CallState.RESERVING:
+            self.opening.carry(party, event)
+
+    def _accepted(self, party: Party, event: Accept) -> None:
+        self.machine.handle(CallEvent.ANSWERED)
+        self.opening.carry(party, event)
+        if self.ringback is not None:
+            self.joint.take(self.ringback.answered)
+        self.changes.resume()
+
+    def _confirmed(self, party: Party, event: Confirm) -> None:
+        if not self.changes.confirmed(party, event.description):
+            self.opening.carry(party, event)
+
+    def _unacceptable(self, party: Party, event: Unacceptable) -> None:
+        self.machine.handle(CallEvent.REFUSED, event)
+
+    def _update(self, party: Party, event: Update) -> None:
+        self.changes.proposed(party, event.description)
+
+    def _update_accepted(self, party: Party, event: UpdateAccept) -> None:
+        self.changes.accepted(party, event.description)
+
+    def _update_rejected(self, party: Party, event: UpdateReject) -> None:
+        self.changes.refused(party, event.reason)
+
+    def _trickled(self, party: Party, event: Candidates) -> None:
         try:
-            if isinstance(event, Update):
-                self._change(leg, party, event)
-            elif isinstance(event, Candidates):
-                if not self.media.candidate(party, event.candidate, event.mid, event.ufrag):
-                    self._other(leg).deliver(event)
-            else:
-                if isinstance(event, Accept):
-                    self.machine.handle(CallEvent.ANSWERED)
-                self._pass(leg, party, event)
+            taken = self.media.candidate(party, event.candidate, event.mid, event.ufrag)
         except MediaError as error:
-            self._media_failed(leg, event, error)
-
-    def _pass(self, leg: ILeg, party: Party, event: Event) -> None:
-        """What one side reports, the other is told."""
-        other = self._other(leg)
-        if isinstance(event, Setup) and event.description is None:
-            result = self.media.make_offer(party.other) if self._bare_invite else None
-            kind = Kind.OFFER
-        elif isinstance(event, Setup | Progress | ProgressAck | Accept | Confirm):
-            description = event.description
-            if description is None:
-                if isinstance(event, Accept) and party in self._answers:
-                    event = Accept(Description(Kind.ANSWER, self._answers[party][1]))
-                elif self._mute(party, event):
-                    raise MediaError(Reason.MEDIA, "an offer was never answered")
-                other.deliver(event)
-                return
-            kind = self._kind_for(other, description.kind)
-            result = self._through_media(party, description)
-            if isinstance(event, Confirm) and other.access is Access.WEB:
-                # The phone's answer in an ACK is between it and the backend: the browser answered long ago.
-                self._when(result, lambda _: other.deliver(Confirm()), leg, event)
-                return
-        else:
-            other.deliver(event)
+            self._media_failed(error)
             return
-        if result is None:
-            other.deliver(event)
-            return
-        moved = event
-        self._when(result, lambda sdp: other.deliver(evolve(moved, description=Description(kind, sdp))), leg, event)
+        if not taken:
+            self._pass(party, event)
 
-    def _mute(self, party: Party, event: Event) -> bool:
-        """Whether the call would stand without an answer to its first offer: a 2xx or an ACK that owes one lacks it."""
-        if isinstance(event, Accept):
-            return self.setup.description is not None
-        return isinstance(event, Confirm) and self._bare_invite and party not in self._answers
+    def _keyframe(self, party: Party, event: Keyframe) -> None:
+        """A party that cannot say so by RTCP needs a whole picture of the other."""
+        self.media.keyframe(party.other)
 
-    def _through_media(self, party: Party, description: Description) -> str | Deferred[str]:
-        """The description as the other party must see it."""
-        if description.kind is Kind.OFFER:
-            return self.media.offer(party, description.sdp)
-        final = description.kind is Kind.ANSWER
-        result = self.media.answer(party, description.sdp, final)
-        if isinstance(result, str):
-            self._answers[party] = (description.sdp, result)
-        else:
-            result.addCallback(self._remember, party, description.sdp)
-        return result
+    # -- for the parts ---------------------------------------------------------------------
 
-    def _remember(self, result: str, party: Party, sdp: str) -> str:
-        self._answers[party] = (sdp, result)
-        return result
+    def _is_answered(self) -> bool:
+        return self.machine.state is CallState.INCALL
 
-    def _kind_for(self, other: ILeg, kind: Kind) -> Kind:
-        """After a phone's offerless set-up the browser's answer becomes the gateway's offer to the phone."""
-        return Kind.OFFER if self._bare_invite and other is self.caller else kind
+    def _change_settled(self) -> None:
+        if self.machine.state is CallState.RESERVING and self.media.reserved:
+            self.machine.handle(CallEvent.RESERVED)
 
-    @property
-    def _bare_invite(self) -> bool:
-        """A phone called a browser without an offer: the browser must still be offered something to answer."""
-        return self.setup.description is None and self.caller.access is Access.CORE and self.callee.access is Access.WEB
+    def _give_up(self, reason: Reason, text: str) -> None:
+        self.end(reason, text)
 
-    def _change(self, leg: ILeg, party: Party, event: Update) -> None:
-        """A new offer inside the session: answered by the media backend alone wherever it can.
+    def _tell_sound(self, sound: Sound) -> None:
+        if self.machine.state is not CallState.HANGUP:
+            self.caller.deliver(Ringback(sound))
 
-        An ICE restart or a phone's session refresh is one side's private matter, so the other side
-        is not asked. A session whose descriptions pass end to end cannot do that; it refuses.
-        """
-        description = event.description
-        result = self.media.make_offer(party) if description is None else self._reoffered(party, description.sdp)
-        if result is None:
-            leg.deliver(UpdateReject(Reason.MEDIA))
-            return
-        kind = Kind.OFFER if description is None else Kind.ANSWER
-        self._when(result, lambda sdp: leg.deliver(UpdateAccept(Description(kind, sdp))), leg, event)
-
-    def _reoffered(self, party: Party, sdp: str) -> str | Deferred[str] | None:
-        found = self.media.reoffer(party, sdp)
-        if isinstance(found, Reoffer):
-            return found.answer
-        return found.addCallback(lambda plan: plan.answer or "")
-
-    def _when(self, result: str | Deferred[str], then: Callable[[str], None], leg: ILeg, event: Event) -> None:
-        """Go on at once with a text, or when the Deferred fires; what comes meanwhile waits."""
-        if isinstance(result, str):
-            then(result)
-            return
-        self._waiting = result
-        result.addCallbacks(then, self._media_refused, errbackArgs=(leg, event))
-        result.addErrback(self._broken)
-        result.addBoth(self._go_on)
-        result.addErrback(self._broken)  # what waited may fail as well
-
-    def _media_refused(self, failure: Failure, leg: ILeg, event: Event) -> None:
-        if isinstance(failure.value, MediaError):
-            self._media_failed(leg, event, failure.value)
-        elif not isinstance(failure.value, CancelledError):
-            failure.raiseException()
+    def _media_failed(self, error: MediaError) -> None:
+        log.warn("call {session}: media: {detail}", session=self.session, detail=error.detail)
+        self.end(error.reason)
 
     def _broken(self, failure: Failure) -> None:
         log.failure("call {session}: internal error", failure=failure, session=self.session)
         self.end(Reason.INTERNAL)
 
-    def _go_on(self, _: object) -> None:
-        self._waiting = None
-        while self._pending and self._waiting is None and self.machine.state is not CallState.HANGUP:
-            self._step(*self._pending.popleft())
-
-    def _media_failed(self, leg: ILeg, event: Event, error: MediaError) -> None:
-        log.warn("call {session}: media: {detail}", session=self.session, detail=error.detail)
-        if isinstance(event, Update):
-            leg.deliver(UpdateReject(error.reason))
-        else:
-            self.end(error.reason)
+    # -- news of the media -----------------------------------------------------------------
 
     def _media_news(self, news: MediaNews) -> None:
-        log.debug(
+        if self.machine.state is CallState.HANGUP:
+            return
+        told = _NEWS.get(news.state)
+        log.emit(
+            LogLevel.info if news.state in _NOTABLE else LogLevel.debug,
             "call {session}: media {party} {state}",
             session=self.session,
             party=news.party.value,
             state=news.state.value,
+            detail=news.detail,
         )
-        if news.state is News.LOST:
-            self.end(Reason.MEDIA_LOST, news.detail)
+        if told is not None:
+            told(self, news)
+
+    def _sounds(self, news: MediaNews) -> None:
+        if self.ringback is not None and news.party is Party.CALLEE:
+            self.ringback.heard()
+
+    def _silent(self, news: MediaNews) -> None:
+        if self.ringback is not None and news.party is Party.CALLEE:
+            self.ringback.lulled()
+
+    def _moved(self, news: MediaNews) -> None:
+        self.changes.moved(news.party)
+
+    def _stalled(self, news: MediaNews) -> None:
+        self.changes.stalled(news.party, news.detail)
+
+    def _keys_ready(self, news: MediaNews) -> None:
+        self.changes.keys_ready(news.party)
+
+    def _wants_keyframe(self, news: MediaNews) -> None:
+        self.joint.leg(news.party.other).deliver(Keyframe())
+
+    def _lost(self, news: MediaNews) -> None:
+        self.end(Reason.MEDIA_LOST, news.detail)
 
     # -- the end ---------------------------------------------------------------------------
 
-    def _end(self, end: End, by: ILeg | None) -> None:
-        """Tell whoever does not know yet, free the media, and be forgotten: once, for one reason."""
+    def _end(self, end: End, by: ILeg | None, told: ILeg | None) -> None:
+        """Tell whoever does not know yet, free the media, and be forgotten: once, for one reason.
+
+        `by` has ended it, `told` knows already.
+        """
         self.machine.handle(CallEvent.ENDED)
         self.reason = end.reason
-        self._pending.clear()
-        waiting, self._waiting = self._waiting, None
-        if waiting is not None:
-            waiting.cancel()
-        self.media.close()
+        age = self._clock.seconds() - self.started
+        self.changes.close()
+        self.joint.stop()
+        final = self.media.close()
         for leg in (self.caller, self.callee):
-            if leg is not by:
+            if leg is not told:
                 self._tell(leg, end)
-        log.emit(
-            LogLevel.levelWithName(end.reason.level),
-            "call {session} ended: {reason} after {age:.1f} s, {caller} -> {callee}, by {by}",
-            session=self.session,
-            reason=end.reason.word,
-            age=self._clock.seconds() - self.started,
-            caller=self.setup.caller.uri,
-            callee=self.setup.callee.uri,
-            by="gateway" if by is None else "caller" if by is self.caller else "callee",
-            status=end.status,
-        )
+        side = "gateway" if by is None else self.joint.party(by).value
+        if isinstance(final, Deferred):
+            # The engine is asked once more how it was; nobody waits for that but this record.
+            final.addErrback(self._unaccounted)
+            final.addCallback(self._record, end, side, age)
+        else:
+            self._record(final, end, side, age)
         self._on_end(self)
 
     def _tell(self, leg: ILeg, end: End) -> None:
@@ -348,23 +374,85 @@ class Call:
         except Exception:
             log.failure("call {session}: internal error at the end of a leg", session=self.session)
 
-    def _rung_out(self) -> None:
-        self.end(Reason.NO_ANSWER)
+    def _unaccounted(self, failure: Failure) -> None:
+        log.failure("call {session}: no account of its media", failure=failure, session=self.session)
 
-    def _other(self, leg: ILeg) -> ILeg:
-        return self.callee if leg is self.caller else self.caller
+    def _record(self, final: MediaStats | None, end: End, by: str, age: float) -> None:
+        log.emit(
+            LogLevel.levelWithName(end.reason.level),
+            "call {session} ended: {reason} after {age:.1f} s, {caller} -> {callee}, by {by}",
+            session=self.session,
+            reason=end.reason.word,
+            age=age,
+            caller=self.setup.caller.uri,
+            callee=self.setup.callee.uri,
+            by=by,
+            status=end.status,
+            **({} if final is None else account.fields(final)),
+        )
 
+
+_ROUTES: Final[Mapping[type[Event], Callable[[Call, Party, Any], None]]] = {
+    Progress: Call._progressed,
+    ProgressAck: Call._acknowledged,
+    ProgressAcked: Call._pass,
+    Accept: Call._accepted,
+    Confirm: Call._confirmed,
+    Unacceptable: Call._unacceptable,
+    Update: Call._update,
+    UpdateAccept: Call._update_accepted,
+    UpdateReject: Call._update_rejected,
+    Candidates: Call._trickled,
+    Info: Call._pass,
+    Keyframe: Call._keyframe,
+}
+"""What each event of a leg does. `Setup` and `Ringback` only ever go down to a leg."""
+
+_NEWS: Final[Mapping[News, Callable[[Call, MediaNews], None]]] = {
+    News.SOUND: Call._sounds,
+    News.HEARD: Call._sounds,
+    News.SILENT: Call._silent,
+    News.DTLS: Call._keys_ready,
+    News.STALLED: Call._stalled,
+    News.MOVED: Call._moved,
+    News.KEYFRAME: Call._wants_keyframe,
+    News.LOST: Call._lost,
+}
+_NOTABLE: Final = frozenset({News.STALLED, News.MOVED, News.SILENT, News.HEARD})
+"""News that an operator looks for when somebody complains."""
+
+_S, _E = CallState, CallEvent
+_RINGS: Final = frozenset({_S.CALLING, _S.RINGING})
 
 CALL_TABLE: Table[CallState, CallEvent] = Table(
     "call",
     CallState.CALLING,
     CallEvent,
     {
-        (CallState.CALLING, CallEvent.ANSWERED): Row(CallState.INCALL),
-        (CallState.CALLING, CallEvent.ENDED): Row(CallState.HANGUP),
-        (CallState.CALLING, CallEvent.RUNG_OUT): Row(CallState.CALLING, (Call._rung_out,)),
-        (CallState.INCALL, CallEvent.ENDED): Row(CallState.HANGUP),
+        (_S.CALLING, _E.HELD_BACK): Row(_S.RESERVING, (Call._reserve,)),
+        (_S.CALLING, _E.RANG): Row(_S.RINGING),
+        (_S.CALLING, _E.REFUSED): Row(_S.CALLING, (Call._try_again,)),
+        (_S.CALLING, _E.ANSWERED): Row(_S.INCALL),
+        (_S.CALLING, _E.ENDED): Row(_S.HANGUP),
+        (_S.CALLING, _E.RUNG_OUT): Row(_S.CALLING, (Call._rung_out,)),
+        (_S.RESERVING, _E.RESERVED): Row(_S.CALLING, (Call._invite,)),
+        (_S.RESERVING, _E.UNRESERVED): Row(_S.RESERVING, (Call._unreserved,)),
+        (_S.RESERVING, _E.ENDED): Row(_S.HANGUP),
+        (_S.RINGING, _E.REFUSED): Row(_S.RINGING, (Call._try_again,)),
+        (_S.RINGING, _E.ANSWERED): Row(_S.INCALL),
+        (_S.RINGING, _E.ENDED): Row(_S.HANGUP),
+        (_S.RINGING, _E.RUNG_OUT): Row(_S.RINGING, (Call._rung_out,)),
+        (_S.INCALL, _E.ENDED): Row(_S.HANGUP),
     },
-    {CallState.INCALL: {CallEvent.ANSWERED, CallEvent.RUNG_OUT}, CallState.HANGUP: set(CallEvent)},
-    [Timer("ring", frozenset({CallState.CALLING}), lambda call: call.ring_time, CallEvent.RUNG_OUT)],
+    {
+        _S.CALLING: {_E.RESERVED, _E.UNRESERVED},
+        _S.RESERVING: {_E.HELD_BACK, _E.RANG, _E.REFUSED, _E.ANSWERED, _E.RUNG_OUT},
+        _S.RINGING: {_E.HELD_BACK, _E.RESERVED, _E.UNRESERVED, _E.RANG},
+        _S.INCALL: set(_E) - {_E.ENDED},
+        _S.HANGUP: set(_E),
+    },
+    [
+        Timer("ring", _RINGS, lambda call: call.terms.ring_time, _E.RUNG_OUT),
+        Timer("reserve", frozenset({_S.RESERVING}), lambda call: RESERVE_TIME, _E.UNRESERVED),
+    ],
 )

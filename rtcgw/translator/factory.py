@@ -18,9 +18,11 @@ from rtcgw.media.backend import Access, IMediaBackend, IMediaSession, MediaError
 from rtcgw.model import defaults
 from rtcgw.model.events import End, Setup
 from rtcgw.model.identity import SessionId
+from rtcgw.model.peer import PeerProfile
 from rtcgw.model.reason import Reason
 from rtcgw.store.table import IMappingTable, Mapping, TableFull
 from rtcgw.translator.call import Call
+from rtcgw.translator.callstate import Terms
 from rtcgw.translator.flow import Form, IWorld, Network, Received, dispatch
 from rtcgw.translator.leg import ILeg
 
@@ -44,6 +46,9 @@ class IDestinations(Interface):
     def readable(destination: str, form: Form) -> bool:
         """S616: whether the client's dialect is this form."""
 
+    def peer(setup: Setup, caller: Access, callee: Access) -> PeerProfile:
+        """What the party of the core is like; the plain profile between two of the web."""
+
     def web_leg(setup: Setup, session: SessionId) -> ILeg:
         """A leg that rings the web user's devices. Raises `Unreachable` (OFFLINE)."""
 
@@ -60,11 +65,14 @@ class ITranslator(Interface):
 
 @frozen
 class Limits:
-    """Bounds of the translator."""
+    """Bounds of the translator, and what all calls have in common."""
 
     max_calls: int = 10_000
     ring_time: float = defaults.RING_TIME
-    """Seconds a call may ring."""
+    """Seconds a call may ring, where the peer profile says nothing."""
+    warm_start: bool = True
+    """A calling browser gets an early answer of the gateway's own, so that its media connect while the phone rings.
+    Not with the literal ladder of Fig. 8, in which no such message has a place."""
 
 
 @implementer(ITranslator)
@@ -133,14 +141,15 @@ class Translator:
     def join(self, origin: ILeg, callee: ILeg, setup: Setup, form: Form) -> Call:
         """Make the call of two legs and start it. Raises `Unreachable` when there is no room or no media for it."""
         session = origin.session
-        backend = self._web_media if origin.access is callee.access is Access.WEB else self._core_media
+        peer = self._destinations.peer(setup, origin.access, callee.access)
+        backend = self._web_media if origin.access.on_web and callee.access.on_web else self._core_media
 
         def open_media(on_news: OnNews) -> IMediaSession:
-            return backend.open(session, origin.access, callee.access, on_news)
+            return backend.open(session, origin.access, callee.access, on_news, peer)
 
         try:
             self.table.add(Mapping(session, setup.caller.key, setup.callee.key, form.value))
-            call = Call(setup, origin, callee, open_media, self._clock, self._forget, self._limits.ring_time)
+            call = Call(setup, origin, callee, open_media, self._clock, self._forget, self._terms(peer))
         except TableFull:
             callee.deliver(End(Reason.OVERLOADED))
             raise Unreachable(Reason.OVERLOADED) from None
@@ -152,6 +161,11 @@ class Translator:
         self.calls[session] = call
         call.start()
         return call
+
+    def _terms(self, peer: PeerProfile) -> Terms:
+        limits = self._limits
+        ring_time = limits.ring_time if peer.ring_time is None else peer.ring_time
+        return Terms(ring_time, limits.warm_start, peer.early_media)
 
     def drain(self, on_empty: Callable[[], None] | None = None) -> int:
         """Take no new calls; `on_empty` is called once none is left. Returns how many still run."""

@@ -143,12 +143,12 @@ class ChangeTests(FlowCase):
         self.phone.dialog.local_cseq += 5
 
     def test_alive(self) -> None:
-        """OPTIONS inside the call tells that it lives; a stray PRACK is told that it matches nothing."""
+        """OPTIONS and an empty INFO inside the call tell that it lives; a stray PRACK is told that it matches nothing."""
         self.phone.request("OPTIONS")
         self.phone.request("PRACK", None, ("RAck", "1 1 INVITE"))
         self.phone.request("INFO")
         self.rig.advance()
-        self.assertEqual(self.rig.ladder[-3:], ["core <- 200 OPTIONS", "core <- 481 PRACK", "core <- 405 INFO"])
+        self.assertEqual(self.rig.ladder[-3:], ["core <- 200 OPTIONS", "core <- 481 PRACK", "core <- 200 INFO"])
 
     def test_both_hang_up(self) -> None:
         """Both hang up at once: both BYEs are answered, the page hears one end."""
@@ -222,14 +222,14 @@ class EarlyChangeTests(FlowCase):
         self.assertIsNotNone(phone.responses[-1].get("retry-after"))
         phone.cancel()
 
-    def test_update_after_our_early_answer(self) -> None:
-        """Once the first offer has been answered reliably, the next one may come."""
+    def test_update_after_the_pages_early_answer(self) -> None:
+        """The page's early answer is not the phone's: its first offer is still unanswered, the next one must wait."""
         phone = self.incoming()
         self.alice.pranswer(self.alice.invited, "ours")
         self.rig.advance()
         phone.request("UPDATE", "new")
         self.rig.advance()
-        self.assertEqual(self.rig.ladder[-1], "core <- 200 UPDATE re-answer(new)")
+        self.assertEqual(self.rig.ladder[-1], "core <- 500 UPDATE")
         phone.cancel()
 
     def test_reinvite_before_the_ack(self) -> None:

@@ -22,7 +22,10 @@ class LadderTests(IncomingCase):
     """The messages of a call that succeeds."""
 
     def test_everything(self) -> None:
-        """RINGING is a reliable 180, PRANSWER a reliable 183, ANSWER the 200, and the ACK its OK."""
+        """RINGING is a reliable 180, ANSWER the 200, and the ACK its OK.
+
+        PRANSWER stays here: it connects the page's media, and a 183 would silence the phone's ring-back tone.
+        """
         phone = self.rig.ring()
         session = self.alice.invited
         self.alice.send("RINGING", session=session)
@@ -39,9 +42,6 @@ class LadderTests(IncomingCase):
             core <- 200 PRACK
             alice -> PRANSWER ours
             alice <- OK PRANSWER
-            core <- 183 INVITE callee-pranswer(ours)
-            core -> PRACK
-            core <- 200 PRACK
             """
         )
         self.alice.answer(session)
@@ -51,7 +51,7 @@ class LadderTests(IncomingCase):
         self.reads(
             """
             alice -> ANSWER
-            core <- 200 INVITE callee-pranswer(ours)
+            core <- 200 INVITE callee-answer(ours)
             core -> ACK
             alice <- OK ANSWER
             core -> BYE
@@ -59,8 +59,27 @@ class LadderTests(IncomingCase):
             core <- 200 BYE
             """
         )
-        numbers = [int(response.get("rseq") or 0) for response in phone.responses if response.get("rseq")]
-        self.assertEqual([number - numbers[0] for number in numbers], [0, 1])
+
+    def test_early_answer_without_ringing(self) -> None:
+        """A page that says PRANSWER only has the phone hear that it rings, once."""
+        phone = self.rig.ring()
+        session = self.alice.invited
+        self.alice.pranswer(session, "ours")
+        self.alice.send("RINGING", session=session)
+        self.rig.advance()
+        self.reads(
+            OFFERED
+            + """
+            alice -> PRANSWER ours
+            alice <- OK PRANSWER
+            alice -> RINGING
+            alice <- OK RINGING
+            core <- 180 INVITE
+            core -> PRACK
+            core <- 200 PRACK
+            """
+        )
+        phone.cancel()
 
     def test_shown_caller(self) -> None:
         """The page is told who calls as the network asserts it."""
@@ -69,8 +88,8 @@ class LadderTests(IncomingCase):
         self.assertEqual(offer["from"], {"uri": "sip:bob@ims.test", "name": "Bob"})
         phone.cancel()
 
-    def test_answer_keeps_the_early_description(self) -> None:
-        """What was answered early stays the answer, whatever the page says later (RFC 6337 §2.2)."""
+    def test_answer_after_an_early_one(self) -> None:
+        """A page may answer with another description than its early one: the phone has not seen that."""
         phone = self.rig.ring()
         session = self.alice.invited
         self.alice.pranswer(session, "ours")
@@ -78,7 +97,7 @@ class LadderTests(IncomingCase):
         self.alice.answer(session, "changed")
         self.rig.advance()
         assert phone.final is not None
-        self.assertEqual(phone.final.body, b"callee-pranswer(ours)")
+        self.assertEqual(phone.final.body, b"callee-answer(changed)")
         phone.bye()
 
     def test_without_100rel(self) -> None:
@@ -100,9 +119,8 @@ class LadderTests(IncomingCase):
             alice -> PRANSWER ours
             alice <- OK PRANSWER
             core <- 180 INVITE
-            core <- 183 INVITE callee-pranswer(ours)
             alice -> ANSWER
-            core <- 200 INVITE callee-pranswer(ours)
+            core <- 200 INVITE callee-answer(ours)
             core -> ACK
             alice <- OK ANSWER
             alice -> HANGUP
@@ -113,8 +131,8 @@ class LadderTests(IncomingCase):
         )
 
     def test_one_reliable_at_a_time(self) -> None:
-        """PRANSWER right after RINGING: the 183 waits for the 180's PRACK, the 200 for the 183's."""
-        phone = self.rig.ring()
+        """An offer goes in the 183 and waits for the 180's PRACK, the 200 for the 183's (RFC 3262 §3)."""
+        phone = self.rig.ring(None)
         session = self.alice.invited
         phone.auto_prack = False
         self.alice.send("RINGING", session=session)
@@ -125,8 +143,9 @@ class LadderTests(IncomingCase):
         self.alice.answer(session)
         self.rig.advance()
         self.reads(
-            OFFERED
-            + """
+            """
+            core -> INVITE
+            alice <- OFFER offer-for-callee
             alice -> RINGING
             alice <- OK RINGING
             alice -> PRANSWER ours
@@ -138,17 +157,19 @@ class LadderTests(IncomingCase):
             alice -> ANSWER
             """
         )
-        phone.prack()
+        phone.prack("theirs")
         self.rig.advance()
         self.reads(
             """
-            core -> PRACK
+            core -> PRACK theirs
             core <- 200 PRACK
-            core <- 200 INVITE callee-pranswer(ours)
+            core <- 200 INVITE
             core -> ACK
             alice <- OK ANSWER
             """
         )
+        numbers = [int(response.get("rseq") or 0) for response in phone.responses if response.get("rseq")]
+        self.assertEqual([number - numbers[0] for number in numbers], [0, 1])
         phone.bye()
 
     def test_trying(self) -> None:
@@ -226,7 +247,7 @@ class LadderTests(IncomingCase):
             alice <- OK PRANSWER
             core <- 183 INVITE
             alice -> ANSWER
-            core <- 200 INVITE callee-pranswer(ours)
+            core <- 200 INVITE callee-answer(ours)
             core -> ACK theirs
             alice <- OK ANSWER
             """

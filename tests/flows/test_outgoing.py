@@ -205,7 +205,7 @@ class LadderTests(OutgoingCase):
             core <- PRACK
             core -> 200 PRACK
             core -> 200 INVITE
-            alice <- OK OFFER callee-pranswer(early)
+            alice <- OK OFFER callee-answer(early)
             core <- ACK
             """
         )

@@ -6,7 +6,7 @@ from twisted.trial.unittest import TestCase
 
 from rtcgw.media.backend import MediaStats, Stream
 from rtcgw.ops.inspector import Inspector, Row, table
-from rtcgw.translator.call import CallView
+from rtcgw.translator.callstate import CallView
 from rtcgw.translator.leg import LegView
 
 

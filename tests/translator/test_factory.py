@@ -10,6 +10,7 @@ from zope.interface import implementer
 from rtcgw.media.backend import Access, MediaError
 from rtcgw.model.events import End, Setup
 from rtcgw.model.identity import Identity, SessionId
+from rtcgw.model.peer import PLAIN_PEER, PeerProfile
 from rtcgw.model.reason import Reason
 from rtcgw.store.table import MemoryTable
 from rtcgw.translator.factory import IDestinations, Limits, Translator, Unreachable
@@ -28,6 +29,7 @@ class Destinations:
     def __init__(self) -> None:
         self.made: list[RecordedLeg] = []
         self.refuse: Reason | None = None
+        self.profile = PLAIN_PEER
 
     def network(self, destination: str) -> Network:
         if destination == BOB.uri:
@@ -38,6 +40,9 @@ class Destinations:
 
     def readable(self, destination: str, form: Form) -> bool:
         return form is Form.NATIVE
+
+    def peer(self, setup: Setup, caller: Access, callee: Access) -> PeerProfile:
+        return self.profile
 
     def web_leg(self, setup: Setup, session: SessionId) -> ILeg:
         return self._leg(session, Access.WEB)

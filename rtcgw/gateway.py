@@ -148,8 +148,9 @@ def build(config: Config, reactor: Any, now: Callable[[], float] = time.time) ->
     users = Users(config.users, config.profiles, call.max_calls_per_user)
     table = MemoryTable(reactor, limit=2 * call.max_calls, linger=64 * sip.t1)
     media = media_backend(config.media, reactor)
-    junction = Junction(users, profiles, table, reactor, call, sip.t1)
-    translator = Translator(reactor, junction, media, DirectBackend(), table, Limits(call.max_calls, call.ring_time))
+    junction = Junction(users, profiles, table, reactor, call, sip.t1, config.peers.of)
+    limits = Limits(call.max_calls, call.ring_time, warm_start=call.ladder != "patent")
+    translator = Translator(reactor, junction, media, DirectBackend(), table, limits)
     junction.translator = translator
     profiles.on_change = junction.registration_changed
     routing = RoutingFactory(

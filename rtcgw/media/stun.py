@@ -46,6 +46,17 @@ def read_request(data: bytes, password: bytes) -> stun.Message | None:
         return None
 
 
+def binding() -> tuple[bytes, bytes]:
+    """A Binding request without credentials, with which a server is asked whether it is there; and its transaction."""
+    message = stun.Message(stun.Method.BINDING, stun.Class.REQUEST)
+    return bytes(message), message.transaction_id
+
+
+def answers(data: bytes, transaction: bytes) -> bool:
+    """Whether this is an answer to the Binding request of that transaction: success or error (RFC 8489 §5)."""
+    return len(data) >= HEADER and data[:2] in (b"\x01\x01", b"\x01\x11") and data[4:HEADER] == _COOKIE + transaction
+
+
 def nominates(message: stun.Message) -> bool:
     """The check carries USE-CANDIDATE: the controlling side has chosen this pair."""
     return "USE-CANDIDATE" in message.attributes

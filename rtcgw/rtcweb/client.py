@@ -19,13 +19,14 @@ from zope.interface import Attribute, Interface, implementer
 
 from rtcgw import __version__
 from rtcgw.config import Config
+from rtcgw.media.backend import Access
 from rtcgw.model.events import Description, End, Kind, Setup
 from rtcgw.model.identity import Identity, SessionId, new_session_id
 from rtcgw.model.reason import Reason
 from rtcgw.rtcweb.dialects import native
 from rtcgw.rtcweb.dialects.native import Id
 from rtcgw.rtcweb.dialects.wire import WireError
-from rtcgw.rtcweb.ice import ice_servers
+from rtcgw.rtcweb.ice import IceHandler, Served
 from rtcgw.rtcweb.identifying import Authenticator, IClient, Refused, Users, UserSession
 from rtcgw.rtcweb.legstates import Role
 from rtcgw.rtcweb.legtable import browser_leg
@@ -40,8 +41,15 @@ ATTEMPTS: Final = 3
 """Failed log-ins of one connection before it is closed."""
 RENEWAL: Final = 30.0
 """Seconds that a connection outlives its token, to log in again."""
+ICE_BURST: Final = 5
+"""Requests for ICE servers that a page may make at once."""
+ICE_EVERY: Final = 10.0
+"""Seconds per such request in the long run."""
 SERVER: Final = f"rtcgw/{__version__}"
 
+_KNOWN: Final = frozenset(native.CAPABILITIES)
+_SETS: Final[dict[frozenset[str], frozenset[str]]] = {}
+"""Each set of capabilities once, however many pages have it; there are 32 at most."""
 AUTH_CLOSE: Final = 4401
 """WebSocket close code: no or no longer a valid log-in."""
 
@@ -69,7 +77,7 @@ class Desk:
     clock: IReactorTime
     now: Callable[[], float]
     """Wall-clock time, seconds since the epoch."""
-    ice_servers: tuple[native.IceServer, ...] = ()
+    ice: IceHandler
     contacts: tuple[native.Contact, ...] = ()
     ping: float = 20.0
     grace: float = 30.0
@@ -79,17 +87,18 @@ class Desk:
     """The ladder that pages are told of."""
 
 
-def make_desk(
-    config: Config, users: Users, translator: ITranslator, clock: IReactorTime, now: Callable[[], float]
-) -> Desk:
-    """The desk that the configuration asks for. Raises `BadKey` for a key that cannot serve."""
+def make_desk(config: Config, users: Users, translator: ITranslator, reactor: Any, now: Callable[[], float]) -> Desk:
+    """The desk that the configuration asks for. Raises `BadKey` for a key that cannot serve.
+
+    `reactor` provides time and, where there are ICE servers to look after, what `stunprobe.ask` needs.
+    """
     return Desk(
         users=users,
         authenticator=Authenticator(users, verifier(config.login, now), config.passwords, now),
         translator=translator,
-        clock=clock,
+        clock=reactor,
         now=now,
-        ice_servers=ice_servers(config.ice),
+        ice=IceHandler(config.ice.servers, config.ice.probe, reactor, now),
         contacts=tuple(native.Contact(name=entry.name, address=entry.address) for entry in config.web.contacts),
         ping=config.web.ping,
         grace=config.call.grace,
@@ -106,10 +115,12 @@ class Client:
         "_attempts",
         "_desk",
         "_expires",
+        "_ice_full",
         "_link",
         "_open",
         "_warned",
-        "early_messages",
+        "access",
+        "capabilities",
         "legs",
         "name",
         "session",
@@ -126,7 +137,10 @@ class Client:
         """The id of the request in hand, until something has answered it."""
         self.session: UserSession | None = None
         """Who is logged in; None before."""
-        self.early_messages = False
+        self._ice_full = 0.0
+        """When the page's last requests for ICE servers will be forgotten, by the clock."""
+        self.access = Access.WEB
+        self.capabilities: frozenset[str] = frozenset()
         self.name = f"#{link.number}"
         self.legs: dict[str, BrowserLeg] = {}
         """The calls' legs whose page is on this connection."""
@@ -221,7 +235,9 @@ class Client:
             return
         self._attempts = 0
         self._expires, self._warned = admitted.expires, False
-        self.early_messages = "progress" in message.capabilities
+        found = _KNOWN.intersection(message.capabilities)
+        self.capabilities = _SETS.setdefault(found, found)
+        self.access = Access.WEB if message.ice else Access.PLAIN
         self.name = f"{admitted.user.name}#{self._link.number}"
         log.info("client {client} logged in ({software})", client=self.name, software=message.client or "unnamed")
         self._welcome(message, self.session)
@@ -234,6 +250,7 @@ class Client:
 
     def _welcome(self, message: native.Login, session: UserSession) -> None:
         desk, user = self._desk, session.user
+        served = self._served(session)
         self.send(
             native.LoggedIn(
                 id=message.id,
@@ -242,7 +259,8 @@ class Client:
                 identities=() if user.impu is None else (user.impu,),
                 version=native.VERSION,
                 server=SERVER,
-                ice_servers=desk.ice_servers,
+                ice_servers=served.servers,
+                ice_ttl=served.ttl,
                 ping=desk.ping,
                 grace=desk.grace,
                 ladder="patent" if desk.patent else "auto",
@@ -252,6 +270,23 @@ class Client:
                 calls=session.waiting(),
             )
         )
+
+    def _served(self, session: UserSession) -> Served:
+        """A page without ICE has no use for servers."""
+        if self.access is Access.PLAIN:
+            return Served()
+        return self._desk.ice.serve(session.user.name, self._link.address)
+
+    def _ice_servers(self, message: native.IceServers) -> None:
+        """Fresh credentials. Each is good for hours of a relay, so a page gets a few, then one now and then."""
+        now = self._desk.clock.seconds()
+        full = max(self._ice_full, now) + ICE_EVERY
+        if full - now > ICE_BURST * ICE_EVERY:
+            self._refuse(message, "limit")
+            return
+        self._ice_full = full
+        served = self._served(self._here())
+        self.send(native.Servers(id=message.id, for_="ICE_SERVERS", ice_servers=served.servers, ttl=served.ttl))
 
     def _ping(self, message: native.Ping) -> None:
         self.send(native.Ok(for_="PING", id=message.id))
@@ -301,7 +336,9 @@ class Client:
             return
         leg.rejoin(message, self)
 
-    def _in_call(self, message: native.Ringing | native.Pranswer | native.Answer) -> None:
+    def _in_call(
+        self, message: native.Ringing | native.Pranswer | native.Answer | native.Decline | native.Dtmf
+    ) -> None:
         leg = self.legs.get(message.session)
         if leg is None:
             self._refuse(message, "no-session")
@@ -348,7 +385,10 @@ _HANDLERS: Final[dict[type[Any], Callable[[Client, Any], None]]] = {
     native.Ringing: Client._in_call,
     native.Pranswer: Client._in_call,
     native.Answer: Client._in_call,
+    native.Decline: Client._in_call,
+    native.Dtmf: Client._in_call,
     native.Hangup: Client._hang_up,
     native.Candidate: Client._candidate,
     native.Ice: Client._ice,
+    native.IceServers: Client._ice_servers,
 }

@@ -22,8 +22,9 @@ from typing import Final
 
 from attrs import define, evolve, field, frozen
 from twisted.logger import Logger
-from zope.interface import Interface, implementer
+from zope.interface import Attribute, Interface, implementer
 
+from rtcgw.media.backend import Access
 from rtcgw.model.identity import Profile, SessionId, User, canonical_key
 from rtcgw.model.reason import Reason
 from rtcgw.rtcweb.dialects import native
@@ -157,6 +158,8 @@ class Authenticator:
 class IClient(Interface):
     """A logged-in connection, as the session sees it."""
 
+    access: Access = Attribute("What its media are like.")
+
     def ring(session: SessionId) -> BrowserLeg | None:
         """A callee's leg on this connection, or None when it takes part in that session already."""
 
@@ -286,6 +289,7 @@ class Users:
     def ring(self, name: str, session: SessionId) -> list[BrowserLeg]:
         """One leg for each live connection of the user; empty when the user is offline.
 
+        The media of a call are made for one kind of page: where some of the user's have ICE, those without stay silent.
         Raises `Unreachable` (BUSY) when the user has as many calls as one may have.
         """
         found = self.sessions.get(name)
@@ -294,7 +298,8 @@ class Users:
         calls = found.calls()
         if session not in calls and len(calls) >= self.max_calls:
             raise Unreachable(Reason.BUSY)
-        rung = [client.ring(session) for client in found.clients]
+        with_ice = [client for client in found.clients if client.access is Access.WEB]
+        rung = [client.ring(session) for client in with_ice or found.clients]
         return [leg for leg in rung if leg is not None]
 
     def _enter(self, user: User) -> None:

@@ -1,6 +1,6 @@
 """The words of the browser leg's machine: states, events, reasons, and which of Fig. 7's states each one is part of.
 
-The machine itself is `legtable.py`, what it does `useragent.py`.
+The machine itself is `legtable.py`; what it does is told in `useragent.py`.
 """
 
 from __future__ import annotations
@@ -17,10 +17,13 @@ from rtcgw.model.events import (
     End,
     Event,
     Info,
+    Keyframe,
     Progress,
     ProgressAck,
     ProgressAcked,
+    Ringback,
     Setup,
+    Unacceptable,
     Update,
     UpdateAccept,
     UpdateReject,
@@ -47,8 +50,15 @@ class LegState(Symbol):
     ANSWERED = "answered"
     INCALL = "in call"
     CHANGING = "changing"
+    """The page's OFFER is being decided."""
+    ASKED = "asked"
+    """The page has an OFFER of the gateway's to decide."""
     CALLING_AWAY = "calling, page away"
     INCALL_AWAY = "in call, page away"
+    CHANGING_AWAY = "changing, page away"
+    """What the page that is lost had offered is still being decided."""
+    RETURNING = "returning"
+    """As before, but the page is back: its new OFFER waits until the old one is decided."""
     HANGUP = "hangup"
 
     @property
@@ -62,8 +72,10 @@ class LegState(Symbol):
         return self in AWAY
 
 
-AWAY: Final = frozenset({LegState.CALLING_AWAY, LegState.INCALL_AWAY})
-MOVABLE: Final = AWAY | {LegState.ACCEPTING, LegState.ANSWERED, LegState.INCALL, LegState.CHANGING}
+AWAY: Final = frozenset({LegState.CALLING_AWAY, LegState.INCALL_AWAY, LegState.CHANGING_AWAY})
+TALKING: Final = frozenset({LegState.INCALL, LegState.CHANGING, LegState.ASKED, LegState.RETURNING})
+"""Answered and confirmed, with a page."""
+MOVABLE: Final = AWAY | TALKING | {LegState.ACCEPTING, LegState.ANSWERED}
 _FIGURE: Final[Mapping[LegState, str]] = {
     LegState.IDLE: "Idle",
     LegState.CALLING: "Calling",
@@ -73,8 +85,11 @@ _FIGURE: Final[Mapping[LegState, str]] = {
     LegState.ANSWERED: "InCall",
     LegState.INCALL: "InCall",
     LegState.CHANGING: "InCall",
+    LegState.ASKED: "InCall",
     LegState.CALLING_AWAY: "Reloading",
     LegState.INCALL_AWAY: "Reloading",
+    LegState.CHANGING_AWAY: "Reloading",
+    LegState.RETURNING: "Reloading",
     LegState.HANGUP: "Hangup",
 }
 
@@ -87,8 +102,10 @@ class LegEvent(Symbol):
     PAGE_PRANSWERS = "page: PRANSWER"
     PAGE_ANSWERS = "page: ANSWER"
     PAGE_ANSWERS_BARE = "page: ANSWER without the description it needs"
+    PAGE_DECLINES = "page: DECLINE"
     PAGE_OFFERS = "page: OFFER in session"
     PAGE_RETURNS = "page came back: OFFER in session"
+    PAGE_PRESSES = "page: DTMF"
     PAGE_HANGS_UP = "page: HANGUP"
     PAGE_LOST = "page lost"
     SETUP = "Setup"
@@ -98,14 +115,18 @@ class LegEvent(Symbol):
     PROGRESS_ACKED = "ProgressAcked"
     ACCEPT = "Accept"
     CONFIRM = "Confirm"
+    RINGBACK = "Ringback"
     UPDATE = "Update"
+    UPDATE_BARE = "Update without an offer"
     UPDATE_ACCEPT = "UpdateAccept"
     UPDATE_REJECT = "UpdateReject"
     CANDIDATES = "Candidates"
     INFO = "Info"
+    NOT_FOR_PAGES = "Keyframe, Unacceptable"
     END = "End"
     GRACE_OVER = "grace timer"
     UNCONFIRMED = "confirm timer"
+    UNDECIDED = "change timer"
 
 
 ORDERS: Final[Mapping[type[Event], LegEvent]] = {
@@ -115,20 +136,31 @@ ORDERS: Final[Mapping[type[Event], LegEvent]] = {
     ProgressAcked: LegEvent.PROGRESS_ACKED,
     Accept: LegEvent.ACCEPT,
     Confirm: LegEvent.CONFIRM,
+    Ringback: LegEvent.RINGBACK,
     Update: LegEvent.UPDATE,
     UpdateAccept: LegEvent.UPDATE_ACCEPT,
     UpdateReject: LegEvent.UPDATE_REJECT,
     Candidates: LegEvent.CANDIDATES,
     Info: LegEvent.INFO,
+    Keyframe: LegEvent.NOT_FOR_PAGES,
+    Unacceptable: LegEvent.NOT_FOR_PAGES,
     End: LegEvent.END,
 }
-"""Which event an order of the parent is."""
+"""Which event an order of the parent is.
+
+Keyframes are asked for by RTCP where a browser is concerned; `Unacceptable` only ever goes up.
+"""
+
+BARE: Final[Mapping[LegEvent, LegEvent]] = {LegEvent.SETUP: LegEvent.SETUP_BARE, LegEvent.UPDATE: LegEvent.UPDATE_BARE}
+"""Which event it is without a description."""
 
 REQUESTS: Final[Mapping[type[native.Request], LegEvent]] = {
     native.Ringing: LegEvent.PAGE_RINGS,
     native.Pranswer: LegEvent.PAGE_PRANSWERS,
     native.Answer: LegEvent.PAGE_ANSWERS,
+    native.Decline: LegEvent.PAGE_DECLINES,
     native.Offer: LegEvent.PAGE_OFFERS,
+    native.Dtmf: LegEvent.PAGE_PRESSES,
     native.Hangup: LegEvent.PAGE_HANGS_UP,
 }
 """Which event a request of the page is."""
@@ -137,11 +169,13 @@ REFUSALS: Final = frozenset(
     {Reason.BUSY, Reason.DECLINED, Reason.UNWANTED, Reason.OFFLINE, Reason.NO_ANSWER, Reason.MEDIA, Reason.MEDIA_FAILED}
 )
 """Why a called page may refuse a call; any other word means declined."""
+DECLINES: Final = frozenset({Reason.DECLINED, Reason.MEDIA, Reason.MEDIA_FAILED, Reason.CONFLICT})
+"""Why a page may decline a change; any other word means declined."""
 FAULTS: Final = frozenset({Reason.MEDIA_FAILED, Reason.MEDIA_LOST, Reason.CLIENT_LOST})
 """Why a page may end a running call, beside plainly hanging up."""
 
 
-def reason_given(message: native.Hangup | None, allowed: frozenset[Reason], default: Reason) -> Reason:
+def reason_given(message: native.Hangup | native.Decline | None, allowed: frozenset[Reason], default: Reason) -> Reason:
     """The reason that a page gives, where it is one that a page may give."""
     reason = None if message is None else from_word(message.reason or "")
     return reason if reason is not None and reason in allowed else default

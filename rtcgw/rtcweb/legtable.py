@@ -5,141 +5,184 @@ The states of Fig. 7 in finer grain; `docs/` draws the picture from this table.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
 
 from rtcgw.machine import Action, Row, Table, Timer
 from rtcgw.model.identity import SessionId
-from rtcgw.rtcweb.legstates import AWAY, LegEvent, LegState, Role
+from rtcgw.rtcweb import legchange as change
+from rtcgw.rtcweb import legleaving as leaving
+from rtcgw.rtcweb import legsetup as setup
+from rtcgw.rtcweb.legstates import AWAY, TALKING, LegEvent, LegState, Role
 from rtcgw.rtcweb.useragent import BrowserLeg, IHome, IPage
 
 S, E, L = LegState, LegEvent, BrowserLeg
+_Rows = dict[tuple[LegState, LegEvent], Row]
 
-PAGE: Final = (E.PAGE_RINGS, E.PAGE_PRANSWERS, E.PAGE_ANSWERS, E.PAGE_ANSWERS_BARE, E.PAGE_OFFERS, E.PAGE_HANGS_UP)
+CHANGE_WAIT: Final = 15.0
+"""Seconds that a page has to decide a change; the re-INVITE behind it lasts 32."""
+
+PAGE: Final = (
+    E.PAGE_RINGS,
+    E.PAGE_PRANSWERS,
+    E.PAGE_ANSWERS,
+    E.PAGE_ANSWERS_BARE,
+    E.PAGE_DECLINES,
+    E.PAGE_OFFERS,
+    E.PAGE_PRESSES,
+    E.PAGE_HANGS_UP,
+)
 """Requests of the page: each is answered in every state, with an error where it makes no sense."""
 
-_LEGAL: dict[tuple[LegState, LegEvent], Row] = {
-    (S.IDLE, E.PLACE): Row(S.CALLING, (L._place,)),
-    (S.IDLE, E.SETUP): Row(S.OFFERED, (L._offer,)),
-    (S.IDLE, E.SETUP_BARE): Row(S.HANGUP, (L._cannot_ring,)),
-    (S.IDLE, E.PAGE_LOST): Row(S.HANGUP, (L._give_up,)),
-    (S.IDLE, E.END): Row(S.HANGUP, (L._vanish,)),
+
+def _in(states: Iterable[LegState], *rows: tuple[LegEvent, LegState | None, Action]) -> _Rows:
+    """The same rows in several states; None stays."""
+    return {(state, event): Row(next_ or state, (action,)) for state in states for event, next_, action in rows}
+
+
+# fmt: off
+_LEGAL: _Rows = {
+    (S.IDLE, E.PLACE): Row(S.CALLING, (setup.place,)),
+    (S.IDLE, E.SETUP): Row(S.OFFERED, (setup.offer,)),
+    (S.IDLE, E.SETUP_BARE): Row(S.HANGUP, (setup.cannot_ring,)),
+    (S.IDLE, E.PAGE_LOST): Row(S.HANGUP, (leaving.give_up,)),
+    (S.IDLE, E.END): Row(S.HANGUP, (leaving.vanish,)),
     # the caller waits
-    (S.CALLING, E.PROGRESS): Row(S.CALLING, (L._progress,)),
-    (S.CALLING, E.PAGE_PRANSWERS): Row(S.CALLING, (L._page_acknowledges,)),
-    (S.CALLING, E.PROGRESS_ACKED): Row(S.CALLING, (L._acked,)),
-    (S.CALLING, E.ACCEPT): Row(S.ANSWERED, (L._accepted,)),
-    (S.CALLING, E.CANDIDATES): Row(S.CALLING, (L._trickle,)),
-    (S.CALLING, E.PAGE_HANGS_UP): Row(S.HANGUP, (L._cancel,)),
-    (S.CALLING, E.PAGE_LOST): Row(S.CALLING_AWAY, (L._go_away,)),
-    (S.CALLING, E.END): Row(S.HANGUP, (L._ended,)),
+    (S.CALLING, E.PROGRESS): Row(S.CALLING, (setup.progressed,)),
+    (S.CALLING, E.PAGE_PRANSWERS): Row(S.CALLING, (setup.page_acknowledges,)),
+    (S.CALLING, E.PROGRESS_ACKED): Row(S.CALLING, (setup.acked,)),
+    (S.CALLING, E.ACCEPT): Row(S.ANSWERED, (setup.accepted,)),
+    (S.CALLING, E.PAGE_HANGS_UP): Row(S.HANGUP, (leaving.cancel,)),
+    (S.CALLING, E.PAGE_LOST): Row(S.CALLING_AWAY, (leaving.go_away,)),
     # answered: the caller's page owes the final reply
-    (S.ANSWERED, E.PAGE_ANSWERS): Row(S.INCALL, (L._page_confirms,)),
-    (S.ANSWERED, E.PAGE_ANSWERS_BARE): Row(S.ANSWERED, (L._bare,)),
-    (S.ANSWERED, E.PAGE_PRANSWERS): Row(S.ANSWERED, (L._acknowledges_late,)),
-    (S.ANSWERED, E.UNCONFIRMED): Row(S.INCALL, (L._confirm_alone,)),
-    (S.ANSWERED, E.UPDATE): Row(S.ANSWERED, (L._refuse_update,)),
-    (S.ANSWERED, E.CANDIDATES): Row(S.ANSWERED, (L._trickle,)),
-    (S.ANSWERED, E.PAGE_HANGS_UP): Row(S.HANGUP, (L._hang_up,)),
-    (S.ANSWERED, E.PAGE_LOST): Row(S.INCALL_AWAY, (L._go_away, L._confirm_alone)),
-    (S.ANSWERED, E.END): Row(S.HANGUP, (L._ended,)),
+    (S.ANSWERED, E.PAGE_ANSWERS): Row(S.INCALL, (setup.page_confirms,)),
+    (S.ANSWERED, E.PAGE_ANSWERS_BARE): Row(S.ANSWERED, (L.bare,)),
+    (S.ANSWERED, E.PAGE_PRANSWERS): Row(S.ANSWERED, (setup.acknowledges_late,)),
+    (S.ANSWERED, E.UNCONFIRMED): Row(S.INCALL, (setup.confirm_alone,)),
+    (S.ANSWERED, E.PAGE_LOST): Row(S.INCALL_AWAY, (leaving.go_away, setup.confirm_alone)),
     # the callee's page has the offer
-    (S.OFFERED, E.PAGE_RINGS): Row(S.ALERTING, (L._page_rings,)),
-    (S.ALERTING, E.PAGE_RINGS): Row(S.ALERTING, (L._rings_again,)),
+    (S.OFFERED, E.PAGE_RINGS): Row(S.ALERTING, (setup.page_rings,)),
+    (S.ALERTING, E.PAGE_RINGS): Row(S.ALERTING, (setup.rings_again,)),
     # the callee has answered: the caller must confirm
-    (S.ACCEPTING, E.CONFIRM): Row(S.INCALL, (L._confirmed,)),
-    (S.ACCEPTING, E.PROGRESS_ACK): Row(S.ACCEPTING, (L._ack_progress,)),
-    (S.ACCEPTING, E.UPDATE): Row(S.ACCEPTING, (L._refuse_update,)),
-    (S.ACCEPTING, E.CANDIDATES): Row(S.ACCEPTING, (L._trickle,)),
-    (S.ACCEPTING, E.PAGE_HANGS_UP): Row(S.HANGUP, (L._hang_up,)),
-    (S.ACCEPTING, E.PAGE_LOST): Row(S.INCALL_AWAY, (L._go_away,)),
-    (S.ACCEPTING, E.END): Row(S.HANGUP, (L._ended,)),
+    (S.ACCEPTING, E.CONFIRM): Row(S.INCALL, (setup.confirmed,)),
+    (S.ACCEPTING, E.PROGRESS_ACK): Row(S.ACCEPTING, (setup.ack_progress,)),
+    (S.ACCEPTING, E.PAGE_LOST): Row(S.INCALL_AWAY, (leaving.go_away,)),
     # a change of the page's is being decided
-    (S.INCALL, E.PAGE_OFFERS): Row(S.CHANGING, (L._page_changes,)),
-    (S.CHANGING, E.UPDATE_ACCEPT): Row(S.INCALL, (L._changed,)),
-    (S.CHANGING, E.UPDATE_REJECT): Row(S.INCALL, (L._change_refused,)),
-    # the page is away
-    (S.CALLING_AWAY, E.ACCEPT): Row(S.INCALL_AWAY, (L._accepted_away,)),
-    (S.CALLING_AWAY, E.PAGE_RETURNS): Row(S.CALLING_AWAY, (L._returns_too_early,)),
-    (S.CALLING_AWAY, E.PAGE_HANGS_UP): Row(S.HANGUP, (L._cancel,)),
-    (S.INCALL_AWAY, E.PAGE_RETURNS): Row(S.CHANGING, (L._page_returns,)),
-    (S.INCALL_AWAY, E.PAGE_HANGS_UP): Row(S.HANGUP, (L._hang_up,)),
-    (S.INCALL_AWAY, E.UPDATE): Row(S.INCALL_AWAY, (L._refuse_update,)),
+    (S.INCALL, E.PAGE_OFFERS): Row(S.CHANGING, (change.page_changes,)),
+    (S.CHANGING, E.UPDATE_ACCEPT): Row(S.INCALL, (change.changed,)),
+    (S.CHANGING, E.UPDATE_REJECT): Row(S.INCALL, (change.change_refused,)),
+    (S.CHANGING, E.PAGE_LOST): Row(S.CHANGING_AWAY, (leaving.go_away,)),
+    # the page decides a change
+    (S.INCALL, E.UPDATE): Row(S.ASKED, (change.ask,)),
+    (S.ASKED, E.PAGE_ANSWERS): Row(S.INCALL, (change.page_takes,)),
+    (S.ASKED, E.PAGE_ANSWERS_BARE): Row(S.ASKED, (change.answers_nothing,)),
+    (S.ASKED, E.PAGE_DECLINES): Row(S.INCALL, (change.page_declines,)),
+    (S.ASKED, E.PAGE_OFFERS): Row(S.ASKED, (change.crossed,)),
+    (S.ASKED, E.UNDECIDED): Row(S.INCALL, (change.not_decided,)),
+    (S.ASKED, E.PAGE_LOST): Row(S.INCALL_AWAY, (leaving.go_away, change.nobody_there)),
+    (S.INCALL, E.PAGE_LOST): Row(S.INCALL_AWAY, (leaving.go_away,)),
+    # the page is away, and comes back
+    (S.CALLING_AWAY, E.ACCEPT): Row(S.INCALL_AWAY, (setup.accepted_away,)),
+    (S.CALLING_AWAY, E.PAGE_RETURNS): Row(S.CALLING_AWAY, (change.returns_too_early,)),
+    (S.CALLING_AWAY, E.PAGE_HANGS_UP): Row(S.HANGUP, (leaving.cancel,)),
+    (S.INCALL_AWAY, E.PAGE_RETURNS): Row(S.CHANGING, (change.page_returns,)),
+    (S.CHANGING_AWAY, E.PAGE_RETURNS): Row(S.RETURNING, (change.returns_meanwhile,)),
+    (S.CHANGING_AWAY, E.UPDATE_ACCEPT): Row(S.INCALL_AWAY),
+    (S.CHANGING_AWAY, E.UPDATE_REJECT): Row(S.INCALL_AWAY),
+    (S.RETURNING, E.UPDATE_ACCEPT): Row(S.CHANGING, (change.offer_waiting,)),
+    (S.RETURNING, E.UPDATE_REJECT): Row(S.CHANGING, (change.offer_waiting,)),
+    (S.RETURNING, E.PAGE_LOST): Row(S.CHANGING_AWAY, (leaving.go_away,)),
 }
-for _state in (S.OFFERED, S.ALERTING):
-    _LEGAL |= {
-        (_state, E.PAGE_PRANSWERS): Row(_state, (L._page_pranswers,)),
-        (_state, E.PAGE_ANSWERS): Row(S.ACCEPTING, (L._page_answers,)),
-        (_state, E.PAGE_ANSWERS_BARE): Row(_state, (L._bare,)),
-        (_state, E.PROGRESS_ACK): Row(_state, (L._ack_progress,)),
-        (_state, E.CANDIDATES): Row(_state, (L._trickle,)),
-        (_state, E.PAGE_HANGS_UP): Row(S.HANGUP, (L._refuse,)),
-        (_state, E.PAGE_LOST): Row(S.HANGUP, (L._give_up,)),
-        (_state, E.END): Row(S.HANGUP, (L._ended,)),
-    }
-for _state in (S.INCALL, S.CHANGING):
-    _LEGAL |= {
-        (_state, E.PAGE_PRANSWERS): Row(_state, (L._acknowledges_late,)),
-        (_state, E.PAGE_ANSWERS): Row(_state, (L._confirms_again,)),
-        (_state, E.PAGE_ANSWERS_BARE): Row(_state, (L._confirms_again,)),
-        (_state, E.UPDATE): Row(_state, (L._refuse_update,)),
-        (_state, E.CANDIDATES): Row(_state, (L._trickle,)),
-        (_state, E.PAGE_HANGS_UP): Row(S.HANGUP, (L._hang_up,)),
-        (_state, E.PAGE_LOST): Row(S.INCALL_AWAY, (L._go_away,)),
-        (_state, E.END): Row(S.HANGUP, (L._ended,)),
-    }
-for _state in AWAY:
-    _LEGAL |= {
-        (_state, E.GRACE_OVER): Row(S.HANGUP, (L._give_up,)),
-        (_state, E.END): Row(S.HANGUP, (L._vanish,)),
-    }
+_LEGAL |= _in(
+    (S.OFFERED, S.ALERTING),
+    (E.PAGE_PRANSWERS, None, setup.page_pranswers),
+    (E.PAGE_ANSWERS, S.ACCEPTING, setup.page_answers),
+    (E.PAGE_ANSWERS_BARE, None, L.bare),
+    (E.PROGRESS_ACK, None, setup.ack_progress),
+    (E.PAGE_HANGS_UP, S.HANGUP, leaving.refuse),
+    (E.PAGE_LOST, S.HANGUP, leaving.give_up),
+)
+_LEGAL |= _in(
+    (S.INCALL, S.CHANGING, S.RETURNING),
+    (E.PAGE_ANSWERS, None, setup.confirms_late),
+    (E.PAGE_ANSWERS_BARE, None, setup.confirms_late),
+    (E.PAGE_DECLINES, None, change.declines_late),
+)
+_LEGAL |= _in(TALKING, (E.PAGE_PRANSWERS, None, setup.acknowledges_late))
+_LEGAL |= _in(
+    TALKING | {S.ANSWERED, S.ACCEPTING},
+    (E.INFO, None, change.keys_pressed),
+    (E.PAGE_HANGS_UP, S.HANGUP, leaving.hang_up),
+)
+_LEGAL |= _in(TALKING | {S.ANSWERED}, (E.PAGE_PRESSES, None, change.page_presses))
+_LEGAL |= _in(TALKING | {S.CALLING, S.ANSWERED}, (E.RINGBACK, None, setup.ring_back))
+_LEGAL |= _in(
+    TALKING | {S.CALLING, S.ANSWERED, S.OFFERED, S.ALERTING, S.ACCEPTING},
+    (E.CANDIDATES, None, change.trickle),
+    (E.END, S.HANGUP, leaving.ended),
+)
+_LEGAL |= _in(
+    AWAY,
+    (E.GRACE_OVER, S.HANGUP, leaving.give_up),
+    (E.END, S.HANGUP, leaving.vanish),
+)
+_LEGAL |= _in((S.INCALL_AWAY, S.CHANGING_AWAY), (E.PAGE_HANGS_UP, S.HANGUP, leaving.hang_up))
+# Whoever asks for a change hears something, whatever the state.
+_LIVE = frozenset(S) - {S.IDLE, S.HANGUP}
+_LEGAL |= _in(AWAY, (E.UPDATE, None, change.nobody_there))
+_LEGAL |= _in(_LIVE - AWAY - {S.INCALL}, (E.UPDATE, None, change.not_now))
+_LEGAL |= _in(_LIVE, (E.UPDATE_BARE, None, change.unaskable))
+# fmt: on
 
+_ILLEGAL: Final = {
+    (state, event): Row(state, (L.illegal,))
+    for state in frozenset(S) - AWAY - {S.HANGUP}
+    for event in PAGE
+    if (state, event) not in _LEGAL
+}
+"""What a page may send in any state, and is told not to."""
 
-def _illegal(state: LegState) -> dict[tuple[LegState, LegEvent], Row]:
-    """What a page may send in any state, and is told not to."""
-    action: Action = L._illegal
-    return {(state, event): Row(state, (action,)) for event in PAGE if (state, event) not in _LEGAL}
-
-
-_ROWS = dict(_LEGAL)
-for _state in S:
-    if _state not in AWAY and _state is not S.HANGUP:
-        _ROWS |= _illegal(_state)
-
+_NEVER: Final = {E.PLACE, E.SETUP, E.SETUP_BARE, E.NOT_FOR_PAGES}
+"""Only a leg that is idle is given a call; of whole pictures browsers speak by RTCP."""
+_SETTLED: Final = _NEVER | {E.PROGRESS, E.PROGRESS_ACKED, E.ACCEPT}
+"""The call has been answered; what came before comes too late."""
+_NOT_AWAY: Final = {E.GRACE_OVER, E.PAGE_RETURNS}
 _MEANINGLESS: Final = {
     S.IDLE: set(E) - {E.PLACE, E.SETUP, E.SETUP_BARE, E.PAGE_LOST, E.END} - set(PAGE),
-    S.CALLING: {E.PLACE, E.SETUP, E.SETUP_BARE, E.PROGRESS_ACK, E.CONFIRM, E.UPDATE, E.UPDATE_ACCEPT, E.UPDATE_REJECT}
-    | {E.INFO, E.GRACE_OVER, E.UNCONFIRMED, E.PAGE_RETURNS},
-    S.ANSWERED: {E.PLACE, E.SETUP, E.SETUP_BARE, E.PROGRESS, E.PROGRESS_ACK, E.PROGRESS_ACKED, E.ACCEPT, E.CONFIRM}
-    | {E.UPDATE_ACCEPT, E.UPDATE_REJECT, E.INFO, E.GRACE_OVER, E.PAGE_RETURNS},
-    S.OFFERED: {E.PLACE, E.SETUP, E.SETUP_BARE, E.PROGRESS, E.PROGRESS_ACKED, E.ACCEPT, E.CONFIRM, E.UPDATE}
-    | {E.UPDATE_ACCEPT, E.UPDATE_REJECT, E.INFO, E.GRACE_OVER, E.UNCONFIRMED, E.PAGE_RETURNS},
-    S.ACCEPTING: {E.PLACE, E.SETUP, E.SETUP_BARE, E.PROGRESS, E.PROGRESS_ACKED, E.ACCEPT, E.UPDATE_ACCEPT}
-    | {E.UPDATE_REJECT, E.INFO, E.GRACE_OVER, E.UNCONFIRMED, E.PAGE_RETURNS},
-    S.INCALL: {E.PLACE, E.SETUP, E.SETUP_BARE, E.PROGRESS, E.PROGRESS_ACK, E.PROGRESS_ACKED, E.ACCEPT, E.CONFIRM}
-    | {E.UPDATE_ACCEPT, E.UPDATE_REJECT, E.INFO, E.GRACE_OVER, E.UNCONFIRMED, E.PAGE_RETURNS},
-    S.CHANGING: {E.PLACE, E.SETUP, E.SETUP_BARE, E.PROGRESS, E.PROGRESS_ACK, E.PROGRESS_ACKED, E.ACCEPT, E.CONFIRM}
-    | {E.INFO, E.GRACE_OVER, E.UNCONFIRMED, E.PAGE_RETURNS},
-    S.CALLING_AWAY: {E.PLACE, E.SETUP, E.SETUP_BARE, E.PROGRESS, E.PROGRESS_ACK, E.PROGRESS_ACKED, E.CONFIRM}
-    | {E.UPDATE, E.UPDATE_ACCEPT, E.UPDATE_REJECT, E.CANDIDATES, E.INFO, E.UNCONFIRMED, E.PAGE_LOST}
-    | (set(PAGE) - {E.PAGE_HANGS_UP}),
-    S.INCALL_AWAY: {E.PLACE, E.SETUP, E.SETUP_BARE, E.PROGRESS, E.PROGRESS_ACK, E.PROGRESS_ACKED, E.ACCEPT, E.CONFIRM}
-    | {E.UPDATE_ACCEPT, E.UPDATE_REJECT, E.CANDIDATES, E.INFO, E.UNCONFIRMED, E.PAGE_LOST}
-    | (set(PAGE) - {E.PAGE_HANGS_UP}),
+    S.CALLING: _NEVER | _NOT_AWAY
+    | {E.PROGRESS_ACK, E.CONFIRM, E.UPDATE_ACCEPT, E.UPDATE_REJECT, E.INFO, E.UNCONFIRMED, E.UNDECIDED},
+    S.ANSWERED: _SETTLED | _NOT_AWAY | {E.PROGRESS_ACK, E.CONFIRM, E.UPDATE_ACCEPT, E.UPDATE_REJECT, E.UNDECIDED},
+    S.OFFERED: _SETTLED | _NOT_AWAY
+    | {E.CONFIRM, E.RINGBACK, E.UPDATE_ACCEPT, E.UPDATE_REJECT, E.INFO, E.UNCONFIRMED, E.UNDECIDED},
+    S.ACCEPTING: _SETTLED | _NOT_AWAY
+    | {E.RINGBACK, E.UPDATE_ACCEPT, E.UPDATE_REJECT, E.UNCONFIRMED, E.UNDECIDED},
+    S.INCALL: _SETTLED | _NOT_AWAY
+    | {E.PROGRESS_ACK, E.CONFIRM, E.UPDATE_ACCEPT, E.UPDATE_REJECT, E.UNCONFIRMED, E.UNDECIDED},
+    S.CHANGING: _SETTLED | _NOT_AWAY | {E.PROGRESS_ACK, E.CONFIRM, E.UNCONFIRMED, E.UNDECIDED},
+    S.ASKED: _SETTLED | _NOT_AWAY | {E.PROGRESS_ACK, E.CONFIRM, E.UPDATE_ACCEPT, E.UPDATE_REJECT, E.UNCONFIRMED},
+    S.RETURNING: _SETTLED | _NOT_AWAY | {E.PROGRESS_ACK, E.CONFIRM, E.UNCONFIRMED, E.UNDECIDED},
+    S.CALLING_AWAY: {E.UPDATE_ACCEPT, E.UPDATE_REJECT, E.PROGRESS, E.PROGRESS_ACKED} | _NEVER,
+    S.INCALL_AWAY: {E.UPDATE_ACCEPT, E.UPDATE_REJECT} | _SETTLED,
+    S.CHANGING_AWAY: _SETTLED,
     S.HANGUP: set(E),
-}
+}  # fmt: skip
 """Dropped on purpose: repetitions, what only the other role gets, what a page that is away cannot say."""
+for _state in AWAY:
+    _MEANINGLESS[_state] |= {E.PROGRESS_ACK, E.CONFIRM, E.CANDIDATES, E.INFO, E.RINGBACK, E.PAGE_LOST}
+    _MEANINGLESS[_state] |= {E.UNCONFIRMED, E.UNDECIDED, *PAGE} - {E.PAGE_HANGS_UP}
 
 LEG_TABLE: Final[Table[LegState, LegEvent]] = Table(
     "browser leg",
     S.IDLE,
     E,
-    _ROWS,
+    _LEGAL | _ILLEGAL,
     _MEANINGLESS | {S.ALERTING: _MEANINGLESS[S.OFFERED]},
     (
-        Timer("grace", AWAY, lambda leg: leg._grace, E.GRACE_OVER),
-        Timer("confirm", frozenset({S.ANSWERED}), lambda leg: leg._confirm_wait, E.UNCONFIRMED),
+        Timer("grace", AWAY, lambda leg: leg.grace, E.GRACE_OVER),
+        Timer("confirm", frozenset({S.ANSWERED}), lambda leg: leg.confirm_wait, E.UNCONFIRMED),
+        Timer("change", frozenset({S.ASKED}), lambda leg: CHANGE_WAIT, E.UNDECIDED),
     ),
 )
 

@@ -439,7 +439,8 @@ class BrowserFactory(_Factory):  # type: ignore[misc]
         self._stopped: Deferred[None] | None = None
 
     def start(self) -> None:
-        """Begin to look after connections."""
+        """Begin to look after connections, and after the servers that pages are given."""
+        self.desk.ice.start()
         self._timer = self.desk.clock.callLater(SWEEP, self._sweep)
 
     def stop(self) -> Deferred[None]:
@@ -479,6 +480,7 @@ class BrowserFactory(_Factory):  # type: ignore[misc]
         if self._stopped is None or self.connections:
             return
         stopped, self._stopped = self._stopped, None
+        self.desk.ice.stop()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -19,6 +19,14 @@ DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
 CLIENT: Final = get_args(native.ClientMessage)
 GATEWAY: Final = get_args(native.GatewayMessage)
 
+_TITLES: Final[Mapping[type[msgspec.Struct], str]] = {
+    native.LoggedIn: " for LOGIN",
+    native.Servers: " for ICE_SERVERS",
+    native.Incoming: " of a call",
+    native.Change: " of a change",
+}
+"""What is added to a message's type where several messages share it."""
+
 BEGIN: Final = "<!-- Written by tools/protocol_docs.py from the code, down to the end mark. -->"
 END: Final = "<!-- The end of what is written from the code. -->"
 
@@ -66,36 +74,34 @@ def page(text: str) -> str:
 
 def _message(defs: Mapping[str, Any], kind: type[msgspec.Struct]) -> str:
     entry = defs[kind.__name__]
-    title = str(kind.__struct_config__.tag)
-    if kind is native.LoggedIn:
-        title += " for LOGIN"
-    return f"### {title}\n\n{entry['description']}\n\n" + _fields(entry)
+    title = f"{kind.__struct_config__.tag}{_TITLES.get(kind, '')}"
+    return f"### {title}\n\n{entry['description']}\n\n" + _fields(defs, entry)
 
 
 def _part(defs: Mapping[str, Any], name: str) -> str:
-    return f"### {name}\n\n{defs[name]['description']}\n\n" + _fields(defs[name])
+    return f"### {name}\n\n{defs[name]['description']}\n\n" + _fields(defs, defs[name])
 
 
-def _fields(entry: Mapping[str, Any]) -> str:
+def _fields(defs: Mapping[str, Any], entry: Mapping[str, Any]) -> str:
     rows = ["| field | value | | |", "|---|---|---|---|"]
     for name, value in entry["properties"].items():
         if name != "type":
             must = "required" if name in entry["required"] else ""
-            rows.append(f"| `{name}` | {_kind(value)} | {must} | {value.get('description', '')} |")
+            rows.append(f"| `{name}` | {_kind(defs, value)} | {must} | {value.get('description', '')} |")
     return "\n".join(rows)
 
 
-def _kind(value: Mapping[str, Any]) -> str:
+def _kind(defs: Mapping[str, Any], value: Mapping[str, Any]) -> str:
     """The type and the bounds of a field, in a few words."""
     if "anyOf" in value:
-        return " or ".join(_kind(choice) for choice in value["anyOf"])
+        return " or ".join(_kind(defs, choice) for choice in value["anyOf"])
     if "$ref" in value:
         name = value["$ref"].rpartition("/")[2]
-        return "`offer`, `pranswer` or `answer`" if name == "Kind" else name
+        return _kind(defs, defs[name]) if "enum" in defs[name] else str(name)
     if "enum" in value:
         return ", ".join(f"`{word}`" for word in value["enum"])
     if value["type"] == "array":
-        return f"list of {_kind(value['items'])}{_most(value, 'maxItems', 'entries')}"
+        return f"list of {_kind(defs, value['items'])}{_most(value, 'maxItems', 'entries')}"
     if value["type"] == "object":
         return f"object{_most(value, 'maxProperties', 'fields')}"
     if value["type"] == "string":

@@ -1,0 +1,175 @@
+"""A call that has been answered and changes: offers of the page, offers to the page, a page that comes back; keys.
+
+Each function is an action of `legtable.LEG_TABLE`, called with the leg after the machine has moved.
+
+One change at a time, whoever wants it. The gateway never withdraws an OFFER because the page makes one of its own:
+where the two cross, the page's is refused with `conflict`, so the page rolls back (RFC 8829 §4.1.10.2), answers, and
+offers again. A fixed winner instead of ROAP's random tie-breakers, because here the two sides are not equals: what
+the gateway asks stands for a phone's re-INVITE that is under way already, what the page asks can be asked again.
+"""
+
+from __future__ import annotations
+
+from rtcgw.model.events import (
+    Candidates,
+    Description,
+    Info,
+    Kind,
+    Update,
+    UpdateAccept,
+    UpdateReject,
+)
+from rtcgw.model.reason import Reason
+from rtcgw.rtcweb.dialects import native
+from rtcgw.rtcweb.legstates import DECLINES, Role, reason_given
+from rtcgw.rtcweb.useragent import BrowserLeg, IPage
+
+TONES_LIMIT = 32
+"""Keys in one message."""
+
+# -- the page offers -----------------------------------------------------------------------
+
+
+def page_changes(leg: BrowserLeg, message: native.Offer) -> None:
+    """A new offer; its answer waits for the call."""
+    leg.owed.append(("OFFER", message.id))
+    leg.report(Update(Description(Kind.OFFER, message.sdp or "")))
+
+
+def changed(leg: BrowserLeg, event: UpdateAccept) -> None:
+    """The page's change is taken."""
+    leg.send_description(leg.settle("OFFER"), event.description)
+
+
+def change_refused(leg: BrowserLeg, event: UpdateReject) -> None:
+    """The page's change is refused: the call is as it was."""
+    leg.send(leg.error(leg.settle("OFFER"), event.reason.word, event.reason.text))
+
+
+# -- the page is asked ---------------------------------------------------------------------
+
+
+def ask(leg: BrowserLeg, event: Update) -> None:
+    """The other side, or the media, want something else. Candidates for it wait until the page has answered."""
+    assert event.description is not None
+    leg.described = False
+    leg.send(native.Change(session=leg.session, sdp=event.description.sdp, sdp_type="offer"))
+
+
+def page_takes(leg: BrowserLeg, message: native.Answer) -> None:
+    """The page takes the change. Its OK comes at once: nothing more is to be waited for."""
+    leg.send(native.Ok(for_="ANSWER", id=message.id, session=leg.session))
+    leg.report(UpdateAccept(Description(Kind.ANSWER, message.sdp or "")))
+    leg.release()
+
+
+def page_declines(leg: BrowserLeg, message: native.Decline) -> None:
+    """The page does not take it; the call stays as it was (RFC 6141)."""
+    leg.send(native.Ok(for_="DECLINE", id=message.id, session=leg.session))
+    leg.report(UpdateReject(reason_given(message, DECLINES, Reason.DECLINED)))
+    leg.release()
+
+
+def declines_late(leg: BrowserLeg, message: native.Decline) -> None:
+    """Nothing is asked any more."""
+    leg.refuse(message, "withdrawn", native.CODES["withdrawn"])
+
+
+def answers_nothing(leg: BrowserLeg, message: native.Answer) -> None:
+    """An ANSWER without a description while one is due. A caller's may be the belated end of the set-up."""
+    if leg.role is Role.CALLER:
+        leg.send(native.Ok(for_="ANSWER", id=message.id, session=leg.session))
+    else:
+        leg.bare(message)
+
+
+def crossed(leg: BrowserLeg, message: native.Offer) -> None:
+    """Glare: the gateway's OFFER stands."""
+    leg.refuse(message, "conflict", native.CODES["conflict"])
+
+
+def not_decided(leg: BrowserLeg) -> None:
+    """The page did not answer in time. It is told, so that a late answer of its does not surprise it."""
+    leg.send(leg.error(None, "withdrawn", native.CODES["withdrawn"]))
+    leg.report(UpdateReject(Reason.TIMEOUT))
+    leg.release()
+
+
+def not_now(leg: BrowserLeg, event: Update) -> None:
+    """Something else is under way: who wants the change tries again in a while."""
+    leg.report(UpdateReject(Reason.CONFLICT))
+
+
+def nobody_there(leg: BrowserLeg, event: Update | None = None) -> None:
+    """The page is away. When it comes back it offers, so nothing is lost by not waiting for it."""
+    leg.report(UpdateReject(Reason.CLIENT_LOST))
+
+
+def unaskable(leg: BrowserLeg, event: Update) -> None:
+    """A change without an offer: the dialect cannot ask a page to make one."""
+    leg.report(UpdateReject(Reason.MEDIA))
+
+
+# -- the page comes back -------------------------------------------------------------------
+
+
+def page_returns(leg: BrowserLeg, message: native.Offer, page: IPage) -> None:
+    """The page is back with a fresh description."""
+    _adopt(leg, page)
+    leg.described = True
+    page_changes(leg, message)
+
+
+def returns_meanwhile(leg: BrowserLeg, message: native.Offer, page: IPage) -> None:
+    """The page is back while what it had offered before is still being decided.
+
+    Its new offer waits: two at once could not be told apart by their outcomes.
+    """
+    _adopt(leg, page)
+    leg.described = False
+    leg.owed.append(("OFFER", message.id))
+    leg.waiting = message
+
+
+def offer_waiting(leg: BrowserLeg, event: UpdateAccept | UpdateReject) -> None:
+    """The old offer is decided, and of no use to anybody: now the new one."""
+    waiting, leg.waiting = leg.waiting, None
+    if waiting is not None:
+        leg.report(Update(Description(Kind.OFFER, waiting.sdp or "")))
+    leg.release()
+
+
+def returns_too_early(leg: BrowserLeg, message: native.Offer, page: IPage) -> None:
+    """Nothing can be taken up yet."""
+    page.send(leg.error(message.id, "illegal-state", "The call is not answered yet"))
+
+
+def _adopt(leg: BrowserLeg, page: IPage) -> None:
+    leg.page = page
+    leg.peer = page.name
+    page.adopt(leg)
+
+
+# -- candidates and keys -------------------------------------------------------------------
+
+
+def trickle(leg: BrowserLeg, event: Candidates) -> None:
+    """A candidate of the other side."""
+    leg.send(
+        native.Trickle(
+            session=leg.session, candidate=event.candidate, mid=event.mid, m_line_index=event.mline, ufrag=event.ufrag
+        )
+    )
+
+
+def page_presses(leg: BrowserLeg, message: native.Dtmf) -> None:
+    """Keys, outside the sound."""
+    if message.id is not None:
+        leg.send(native.Ok(for_="DTMF", id=message.id, session=leg.session))
+    leg.report(Info(message.tones))
+
+
+def keys_pressed(leg: BrowserLeg, event: Info) -> None:
+    """Keys of the other side."""
+    if leg.can("dtmf"):
+        leg.send(native.Keys(session=leg.session, tones=event.digits[:TONES_LIMIT]))

@@ -12,6 +12,7 @@ from tests.live.gateway import Gateway
 from tests.live.ims.core import ImsCore, shared_core
 from tests.live.ims.subscribers import named
 from tests.live.sipp import Sipp
+from tests.live.waiting import HOST
 
 
 class GatewayCase(TestCase):
@@ -33,10 +34,11 @@ class GatewayCase(TestCase):
         secrets: Mapping[str, str] | None = None,
         registered: bool = True,
         sections: Mapping[str, Mapping[str, Any]] | None = None,
+        host: str = HOST,
     ) -> Gateway:
         """A running gateway that has registered `subscribers`, by default gw1 and gw2.
 
-        `sections`: more of its configuration, by the names of the tables.
+        `sections`: more of its configuration, by the names of the tables. `host`: where pages find it.
         """
         gateway = Gateway(
             self.folder / "gateway",
@@ -45,6 +47,7 @@ class GatewayCase(TestCase):
             attach=attach,
             secrets=secrets or {},
             sections=sections or {},
+            host=host,
         )
         self.addCleanup(gateway.stop)
         await gateway.start(registered)

@@ -49,6 +49,8 @@ class Gateway:
     sections: Mapping[str, Table] = field(factory=dict)
     secrets: Mapping[str, str] = field(factory=dict)
     """Digest passwords that are not the HSS's."""
+    host: str = HOST
+    """The address of its page and of its media for pages."""
     web_port: int = 18080
     sip_port: int = 5070
     clients: list[WebClient] = field(factory=list, init=False)
@@ -63,7 +65,7 @@ class Gateway:
     @property
     def url(self) -> str:
         """The page."""
-        return f"http://{HOST}:{self.web_port}/"
+        return f"http://{self.host}:{self.web_port}/"
 
     def token(self, user: str, seconds: float = 3600) -> str:
         """A log-in token, as a web site's own server would make it."""
@@ -129,14 +131,14 @@ class Gateway:
     def configuration(self) -> str:
         """Its configuration file."""
         sections: dict[str, dict[str, Any]] = {
-            "web": {"listen": f"tcp:{self.web_port}:interface={HOST}", "rate": 1000, "burst": 1000},
+            "web": {"listen": f"tcp:{self.web_port}:interface={self.host}", "rate": 1000, "burst": 1000},
             "login": {"issuer": "live", "audience": "rtcgw", "algorithms": ["HS256"], "keys": [SECRET]},
             "sip": {
                 "listen": f"tcp:{self.sip_port}:interface={HOST}",
                 "peer": f"tcp:{HOST}:{self.core.ports.icscf}",
                 "trusted": [HOST],
             },
-            "media": {"port": 22000, "rtp_ports": "22100-22299"},
+            "media": {"address": self.host, "port": 22000, "rtp_ports": "22100-22299"},
             "log": {"level": "debug"},
         }
         for name, keys in self.sections.items():
@@ -167,5 +169,14 @@ class Gateway:
 
 
 def _table(head: str, keys: Table) -> Iterable[str]:
-    """A TOML table: strings, numbers, truth values and lists of them are written as in JSON."""
-    return ["", head, *(f"{name} = {json.dumps(value)}" for name, value in keys.items())]
+    """A TOML table."""
+    return ["", head, *(f"{name} = {_value(value)}" for name, value in keys.items())]
+
+
+def _value(value: Any) -> str:
+    """Strings, numbers and truth values are written as in JSON; lists may have tables in them."""
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{name} = {_value(each)}" for name, each in value.items()) + " }"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(_value(each) for each in value) + "]"
+    return json.dumps(value)

@@ -14,12 +14,16 @@ from tests.live.waiting import HOST, ask, until_answered
 
 @define
 class Rtpengine:
-    """One node. `control`: UDP port of the NG protocol; the command-line port is the next one."""
+    """One node. `control`: UDP port of the NG protocol; the command-line port is the next one.
+
+    `address`: where its media are, for pages and for phones.
+    """
 
     folder: Path
     control: int = 2223
     first_port: int = 30000
     last_port: int = 30999
+    address: str = HOST
     _running: Running | None = field(default=None, init=False)
 
     @property
@@ -27,11 +31,19 @@ class Rtpengine:
         """How the gateway's configuration names it."""
         return f"udp:{HOST}:{self.control}"
 
+    def has(self, port: int) -> bool:
+        """Whether a media port is one of its."""
+        return self.first_port <= port <= self.last_port
+
     async def start(self) -> None:
         """Start it and wait until it answers a ping."""
         self.folder.mkdir(parents=True, exist_ok=True)
         argv = [program("rtpengine"), "--foreground", "--log-stderr", "--config-file=none", "--table=-1"]
-        argv += [f"--interface={HOST}", f"--listen-ng={HOST}:{self.control}", f"--listen-cli={HOST}:{self.control + 1}"]
+        argv += [
+            f"--interface={self.address}",
+            f"--listen-ng={HOST}:{self.control}",
+            f"--listen-cli={HOST}:{self.control + 1}",
+        ]
         argv += [f"--port-min={self.first_port}", f"--port-max={self.last_port}", "--num-threads=2", "--dtls-passive"]
         argv += ["--log-level=6", "--delete-delay=0", "--timeout=60", "--silent-timeout=3600"]
         self._running = Running(f"rtpengine-{self.control}", argv, self.folder)

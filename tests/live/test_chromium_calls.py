@@ -9,18 +9,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from tests.live.baresip import Baresip
-from tests.live.cases import GatewayCase
-from tests.live.chromium import MICROPHONE, Browser, Page
+from tests.live.browsing import BrowserCase
+from tests.live.chromium import MICROPHONE, Page
 from tests.live.gateway import Gateway
 from tests.live.ims.subscribers import named
 from tests.live.requirements import need
 from tests.live.rtpengine import Rtpengine
-from tests.live.waiting import reactor, until
+from tests.live.waiting import until
 
 PHONE_TONE = 700
 
 
-class ChromiumCase(GatewayCase):
+class ChromiumCase(BrowserCase):
     """A phone, a browser, and what they hear of each other."""
 
     sections: Mapping[str, Mapping[str, Any]]
@@ -32,28 +32,13 @@ class ChromiumCase(GatewayCase):
         phone = Baresip(named("erin"), self.folder / "erin", self.core, tone=PHONE_TONE)
         await phone.start()
         self.addCleanup(phone.stop)
-        browser = Browser(reactor, self.folder / "chromium")
-        self.addCleanup(browser.stop)
-        await browser.start()
-        page = await browser.open(f"{gateway.url}#token={gateway.token('wanda')}")
-        await page.until("!document.querySelector('#login').hidden")
-        await page.click("#login-button")
-        await page.until("!document.querySelector('#phone').hidden")
+        page = await self.browse(gateway)
         return gateway, phone, page
 
-    async def state(self, page: Page, state: str, timeout: float = 15) -> None:
-        await page.until(f"document.querySelector('#state').textContent === '{state}'", timeout)
-
     async def page_calls(self, phone: Baresip, page: Page) -> None:
-        await page.type("#address", phone.who.uri)
-        await page.click("#call")
+        await self.dial(page, phone.who.uri)
         await self.state(page, "InCall")
         await phone.event("CALL_ESTABLISHED")
-
-    async def hears(self, page: Page, hertz: float, timeout: float = 10) -> None:
-        end = reactor.seconds() + timeout
-        while abs((heard := await page.hearing()) - hertz) > 10:
-            self.assertLess(reactor.seconds(), end, f"the page hears {heard} Hz, not {hertz} Hz")
 
     async def recorded(self, phone: Baresip) -> None:
         await until("the phone records", lambda: phone.recording().stat().st_size > 24000)

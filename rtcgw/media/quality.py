@@ -152,7 +152,7 @@ def delay_impairment(delay: float) -> float:
     if delay <= 100:
         return 0.0
     x = math.log2(delay / 100)
-    return 25 * ((1 + x**6) ** (1 / 6) - 3 * (1 + (x / 3) ** 6) ** (1 / 6) + 2)
+    return 25 * (math.pow(1 + x**6, 1 / 6) - 3 * math.pow(1 + (x / 3) ** 6, 1 / 6) + 2)
 
 
 def opinion(rating: float) -> float:

@@ -318,7 +318,7 @@ def _account(stream: Timeline, sender: Control, receiver: Control, dropped: int)
     return Stream(
         packets=stream.packets,
         octets=stream.octets,
-        dropped=stream.dropped + dropped,
+        dropped=stream.refused + dropped,
         lost=lost if known else None,
         jitter=meter.jitter if known else None,
         rtt=sender.heard.rtt,

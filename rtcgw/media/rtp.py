@@ -13,10 +13,11 @@ must change, and nothing is said twice.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from rtcgw.media.quality import Meter
+from rtcgw.media.recast import EVENTS, Recast, Start, scaled
 from rtcgw.media.sdp import Codec
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Timeline:
         "_dts",
         "_known",
         "_plain",
+        "_recast",
         "_second",
         "_table",
         "begun",
@@ -72,8 +74,10 @@ class Timeline:
         self.kind = kind
         self._table: list[int] = [-1] * 256
         """Second octet (marker and payload type) received -> sent; -1: not agreed, dropped."""
-        self._convert: dict[int, bytes] = {}
+        self._convert: dict[int, Callable[[bytes], bytes]] = {}
         """Second octet received -> payload conversion."""
+        self._recast: Recast | None = None
+        """Makes packets anew where sound is converted."""
         self._known: dict[int, Route] = {}
         self._plain = True
         """Packets of the present source need no change but perhaps of payload type."""
@@ -103,18 +107,43 @@ class Timeline:
 
     def agree(self, routes: Mapping[int, Route]) -> None:
         """What has been agreed: payload type received -> `Route`. Everything else is dropped."""
-        table, convert = [-1] * 256, {}
+        self._table, self._convert, self._second = [-1] * 256, {}, -1
+        self._known = dict(routes)
         for theirs, route in routes.items():
+            conversion = _conversion(route)
             for marker in (0, 128):
-                table[theirs | marker] = route.pt | marker
-                if route.table is not None:
-                    convert[theirs | marker] = route.table
-        self._table, self._convert, self._known, self._second = table, convert, dict(routes), -1
+                self._table[theirs | marker] = route.pt | marker
+                if conversion is not None:
+                    self._convert[theirs | marker] = conversion
+        recasts = any(route.recoder is not None for route in routes.values())
+        if recasts and self._recast is not None:
+            self._recast.agree(routes)
+        elif recasts:
+            self._begin_anew(routes)
+        elif self._recast is not None:
+            self._pass_again(self._recast.end)
+
+    def _begin_anew(self, routes: Mapping[int, Route]) -> None:
+        """From now on packets are made; the receiver's numbers go on."""
+        meter = self.meter
+        start = None
+        if self.begun:
+            seq, ts = (meter.seq + self._dseq) & 0xFFFF, (meter.ts + self._dts) & 0xFFFFFFFF
+            start = Start(seq, ts, meter.last or 0.0)
+        self._recast, self._plain = Recast(routes, start), False
+
+    def _pass_again(self, end: Start) -> None:
+        """From now on packets pass as they are: the source's numbers are joined to those written last."""
+        self._recast = None
+        if self.begun:
+            self._dseq, self._dts = (end.seq - self.meter.seq) & 0xFFFF, (end.ts - self.meter.ts) & 0xFFFFFFFF
+            self.src = None  # joined with its next packet, as another source would be
 
     def carry(self, packet: bytes, now: float = 0.0) -> bytes | None:
         """The packet as the receiver shall see it; None (and counted) if it is broken or was not agreed on.
 
-        The very same object comes back where nothing needs to change. `now` is the time of arrival in seconds.
+        The very same object comes back where nothing needs to change. Where sound is converted the result is None
+        and `made` has the packets, if any. `now` is the time of arrival in seconds.
         """
         if len(packet) < 12:
             self.dropped += 1
@@ -128,24 +157,37 @@ class Timeline:
         second = packet[1]
         written = self._table[second]
         if written < 0:
-            self.dropped += 1
+            self._refuse(packet, now)
             return None
+        if second != self._second:
+            self._turn(second)
         seq, ts, ssrc = _HEADER.unpack_from(packet, 2)
         if ssrc != self.src:
             self._join(seq, ts, ssrc, now)
         if not self.meter.take(seq, ts, now) and not self._leapt(seq, ts, ssrc, now):
             self.dropped += 1
             return None
-        if second != self._second:
-            self._turn(second)
         self.packets += 1
         self.octets += len(packet) - 12
         if self._plain and written == second:
             return packet
+        seq, ts, payload = (seq + self._dseq) & 0xFFFF, (ts + self._dts) & 0xFFFFFFFF, packet[12:]
+        if self._recast is not None:
+            self.made += self._recast.put(seq, (second, ts, payload), now, self.out)
+            return None
         conversion = self._convert.get(second)
-        payload = packet[12:] if conversion is None else packet[12:].translate(conversion)
-        seq, ts = (seq + self._dseq) & 0xFFFF, (ts + self._dts) & 0xFFFFFFFF
-        return _FRONT.pack(packet[0], written, seq, ts, self.out) + payload
+        if conversion is not None:
+            payload = conversion(payload)
+        return _FRONT.pack(0x80, written, seq, ts, self.out) + payload
+
+    def _refuse(self, packet: bytes, now: float) -> None:
+        """A payload type that was not agreed on: the packet is dropped, but it is not lost."""
+        self.dropped += 1
+        seq, _, ssrc = _HEADER.unpack_from(packet, 2)
+        if ssrc != self.src or not self.meter.take(seq, self.meter.ts, now):
+            return
+        if self._recast is not None:
+            self.made += self._recast.put((seq + self._dseq) & 0xFFFF, None, now, self.out)
 
     def _join(self, seq: int, ts: int, ssrc: int, now: float) -> None:
         """A source begins: the first as it is, any later one where the one before ended, as much later as it comes."""
@@ -159,7 +201,7 @@ class Timeline:
             self._dts = (meter.ts + self._dts + step - ts) & 0xFFFFFFFF
         self.src = ssrc
         meter.begin(seq, ts)
-        self._plain = not (self._dseq or self._dts or ssrc != self.out)
+        self._plain = self._recast is None and not (self._dseq or self._dts or ssrc != self.out)
 
     def _leapt(self, seq: int, ts: int, ssrc: int, now: float) -> bool:
         """A packet far from the others: another source with the same SSRC, once a second one follows it."""
@@ -172,7 +214,7 @@ class Timeline:
         """The payload type has changed: so may have the clock."""
         self._second = second
         source = self._known[second & 127].source
-        if source is not None and source.name != "TELEPHONE-EVENT":
+        if source is not None and source.name != EVENTS:
             self.codec = source
             self.meter.clock(source.rate)
 
@@ -188,11 +230,35 @@ class Timeline:
 
     def stamp(self, ts: int) -> int:
         """A timestamp of the source on the receiver's timeline."""
-        return (ts + self._dts) & 0xFFFFFFFF
+        ts = (ts + self._dts) & 0xFFFFFFFF
+        return ts if self._recast is None else self._recast.stamp(ts)
 
     def unsequence(self, extended: int) -> int:
         """An extended sequence number of the receiver's timeline, as the source counts."""
+        if self._recast is not None:
+            extended = self._recast.unsequence(extended)
         return (extended & 0xFFFF0000) | ((extended - self._dseq) & 0xFFFF)
+
+    @property
+    def refused(self) -> int:
+        """Packets dropped for any reason."""
+        return self.dropped + (0 if self._recast is None else self._recast.late + self._recast.corrupt)
+
+    @property
+    def altered(self) -> bool:
+        """The receiver sees other packets than the source sends, or those of several sources."""
+        return not self._plain
+
+
+def _conversion(route: Route) -> Callable[[bytes], bytes] | None:
+    """What changes in a payload that passes."""
+    if route.table is not None:
+        table = route.table
+        return lambda payload: payload.translate(table)
+    if route.clock is not None:
+        source, receiver = route.clock
+        return lambda payload: scaled(payload, source, receiver) if len(payload) >= 4 else payload
+    return None
 
 
 def strip(packet: bytes) -> bytes | None:

@@ -24,6 +24,7 @@ from rtcgw.ims import screen
 from rtcgw.ims.called import called_user, candidates
 from rtcgw.ims.profiles import Profiles
 from rtcgw.ims.useragent import PRODUCT, ImsUserAgent
+from rtcgw.model.peer import PLAIN_PEER, PeerProfile
 from rtcgw.sip.dialog import DialogId
 from rtcgw.sip.flow import Flow
 from rtcgw.sip.message import Request, make_response
@@ -73,7 +74,7 @@ class RoutingFactory:
     """Every request that comes from the core passes here.
 
     `find_user(key)` gives the web user that a canonical key names, or None. `busy()` says whether new calls
-    must be turned away.
+    must be turned away. `peer(request)` gives the profile of a caller.
     """
 
     profiles: Profiles
@@ -83,6 +84,7 @@ class RoutingFactory:
     _busy: Callable[[], bool] = lambda: False
     _retry_after: int = 5
     """Seconds; some more are added at random, lest all come back at once."""
+    _peer: Callable[[Request], PeerProfile] = lambda request: PLAIN_PEER
     counters: Counter[str] = field(factory=Counter, init=False)
     """What arrived and what became of it; the labels are fixed."""
 
@@ -90,7 +92,7 @@ class RoutingFactory:
 
     def got_request(self, tx: ServerTransaction, request: Request) -> None:
         """See `ITransactionUser`. A `HeaderError` is answered by the transaction layer, with 400."""
-        refusal = screen.refusal(request)
+        refusal = screen.refusal(request, self._extensions(request))
         if refusal is not None:
             self._refused(str(refusal.status))
             tx.respond(refusal)
@@ -106,6 +108,17 @@ class RoutingFactory:
             self.counters["ack without a dialog"] += 1
         else:
             owner.got_ack(request)
+
+    def _extensions(self, request: Request) -> frozenset[str]:
+        """What the sender may require, by the profile of its dialog, or of a call that it would begin."""
+        if "require" not in request.headers:
+            return screen.EXTENSIONS  # not looked for where nothing is required
+        if request.to.tag:
+            owner = self.index.find(request)
+            peer = PLAIN_PEER if owner is None else owner.peer
+        else:
+            peer = self._peer(request)
+        return screen.PRECONDITIONS if peer.preconditions else screen.EXTENSIONS
 
     # -- where it goes ---------------------------------------------------------------------
 

@@ -6,30 +6,29 @@ peer that makes several mistakes hears of the same one first from us as from any
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from rtcgw.model import defaults
 from rtcgw.sip.headers import HeaderError, ParamValue
 from rtcgw.sip.message import Request, Response, make_response
 
-METHODS = frozenset({"INVITE", "ACK", "CANCEL", "BYE", "PRACK", "UPDATE", "OPTIONS", "NOTIFY"})
-ALLOW = "INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, OPTIONS, NOTIFY"
+METHODS = frozenset({"INVITE", "ACK", "CANCEL", "BYE", "PRACK", "UPDATE", "INFO", "OPTIONS", "NOTIFY"})
+ALLOW = "INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, INFO, OPTIONS, NOTIFY"
 ACCEPT = "application/sdp"
 EXTENSIONS = frozenset({"100rel"})
-"""Option tags that a peer may require."""
+"""Option tags that any peer may require."""
+PRECONDITIONS = EXTENSIONS | {"precondition"}
+"""The same for a peer whose profile has preconditions (RFC 3312)."""
 SUPPORTED = "100rel"
+SUPPORTED_PRECONDITIONS = "100rel, precondition"
 _DESCRIBING = frozenset({"INVITE", "UPDATE", "PRACK"})
 """Methods whose body must be a session description."""
 _SCHEMES = frozenset({"sip", "sips", "tel"})
 
 
-def refusal(request: Request) -> Response | None:
-    """The refusal of the first check that fails, or None."""
-    for check in _CHECKS:
-        response = check(request)
-        if response is not None:
-            return response
-    return None
+def refusal(request: Request, extensions: frozenset[str] = EXTENSIONS) -> Response | None:
+    """The refusal of the first check that fails, or None. `extensions`: what the sender may require."""
+    return (
+        _method(request) or _scheme(request) or _require(request, extensions) or _content(request) or _interval(request)
+    )
 
 
 def _method(request: Request) -> Response | None:
@@ -46,10 +45,10 @@ def _scheme(request: Request) -> Response | None:
     return make_response(request, 416, "Unsupported URI Scheme")
 
 
-def _require(request: Request) -> Response | None:
+def _require(request: Request, extensions: frozenset[str]) -> Response | None:
     if "require" not in request.headers:
         return None
-    unknown = [tag for tag in request.values("require") if tag.lower() not in EXTENSIONS]
+    unknown = [tag for tag in request.values("require") if tag.lower() not in extensions]
     if not unknown:
         return None
     response = make_response(request, 420, "Bad Extension")
@@ -93,6 +92,3 @@ def _interval(request: Request) -> Response | None:
     response = make_response(request, 422, "Session Interval Too Small")
     response.set("min-se", str(defaults.MIN_SE))
     return response
-
-
-_CHECKS: tuple[Callable[[Request], Response | None], ...] = (_method, _scheme, _require, _content, _interval)

@@ -2,7 +2,8 @@
 
 One per profile. It provides `ISipPort` to the SIP half-calls: identity, routes, Contact,
 capabilities and credentials of a call are decided here, the call itself is not. It says of
-itself only what the gateway does: 100rel, and neither timer nor replaces nor precondition.
+itself only what the gateway does: 100rel, preconditions where the peer's profile has them, and
+neither timer nor replaces.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from rtcgw.ims.called import ANONYMOUS
 from rtcgw.ims.challenge import challenges_of, is_stale
 from rtcgw.ims.line import Line
 from rtcgw.ims.registration import Registration
-from rtcgw.ims.screen import ACCEPT, ALLOW, SUPPORTED
+from rtcgw.ims.screen import ACCEPT, ALLOW, SUPPORTED, SUPPORTED_PRECONDITIONS
 from rtcgw.model import defaults
 from rtcgw.model.identity import Identity, canonical_key
+from rtcgw.model.peer import PLAIN_PEER, PeerProfile, UriForm
 from rtcgw.sip.client import ClientTransaction
 from rtcgw.sip.dialog import DialogId, new_call_id, new_tag
 from rtcgw.sip.digest import AuthRefused
@@ -32,7 +34,7 @@ from rtcgw.sip.message import Message, Request, Response
 from rtcgw.sip.subscription import ISubscriptionPort
 from rtcgw.sip.transaction import TransactionLayer
 from rtcgw.sip.txuser import Failure, IClientUser
-from rtcgw.sip.uri import Uri, UriError
+from rtcgw.sip.uri import Uri, UriError, escape_user
 from rtcgw.translator.sipport import IDialogOwner, ISipPort
 
 log = Logger()
@@ -150,6 +152,11 @@ class ImsUserAgent:
         return key in self._identities() or key in self._configured
 
     @property
+    def trusted(self) -> bool:
+        """See `ISipPort`: as the P-CSCF's stand-in, in attach mode B, it does; as a UE it does not (TS 24.229 §4.4)."""
+        return self.line.core
+
+    @property
     def full(self) -> bool:
         """Whether the profile carries all the calls that it may."""
         return len(self.load) >= self.line.profile.max_calls
@@ -164,13 +171,16 @@ class ImsUserAgent:
 
     # -- new requests ----------------------------------------------------------------------
 
-    def invite(self, target: str, caller: Identity) -> Request:
+    def invite(self, target: str, caller: Identity, peer: PeerProfile = PLAIN_PEER) -> Request:
         """See `ISipPort`."""
-        request = self.new_request("INVITE", self.target(target), caller)
+        uri = self.target(target)
+        if peer.uri is not UriForm.KEEP:
+            uri = in_form(uri, peer.uri, self.line.profile.domain)
+        request = self.new_request("INVITE", uri, caller)
         headers = request.headers  # still ours alone, see new_request
         headers["contact"] = [self.line.contact]
         headers["allow"] = [ALLOW]
-        headers["supported"] = [SUPPORTED]
+        headers["supported"] = [SUPPORTED_PRECONDITIONS if peer.preconditions else SUPPORTED]
         headers["accept"] = [ACCEPT]
         headers["p-early-media"] = ["supported"]
         return request
@@ -249,11 +259,11 @@ class ImsUserAgent:
 
     # -- requests and responses inside dialogs ----------------------------------------------
 
-    def decorate(self, message: Message) -> None:
+    def decorate(self, message: Message, peer: PeerProfile = PLAIN_PEER) -> None:
         """See `ISipPort`."""
         message.set("contact", self.line.contact)
         message.set("allow", ALLOW)
-        message.set("supported", SUPPORTED)
+        message.set("supported", SUPPORTED_PRECONDITIONS if peer.preconditions else SUPPORTED)
         if isinstance(message, Response):
             message.set("server", PRODUCT)
 
@@ -341,6 +351,32 @@ class ImsUserAgent:
     def trouble(self, response: Response | None) -> None:
         """See `ISipPort`."""
         self.registration.suspect()
+
+
+def in_form(uri: Uri, form: UriForm, domain: str) -> Uri:
+    """A number in the form that a peer takes; what is no number, or a number at another domain, stays as it is.
+
+    RFC 3261 §19.1.6: the whole of a tel URI becomes the user part, at `domain`, marked as a telephone number.
+    """
+    if uri.scheme == "tel":
+        if form is UriForm.SIP:
+            return Uri("sip", _subscriber(uri), domain, params={"user": "phone"})
+        return uri
+    at_home = uri.host.lower() == domain.lower() or uri.usertype == "phone"
+    if not (at_home and uri.key.startswith("tel:")):
+        return uri
+    if form is UriForm.TEL:
+        return Uri.parse(uri.key)
+    return uri.replace(params={**uri.params, "user": "phone"})
+
+
+def _subscriber(uri: Uri) -> str:
+    """A tel URI without its scheme and visual separators, its parameters in the order that compares as text."""
+    first = [name for name in ("isub", "ext") if name in uri.params]
+    names = first + sorted(name for name in uri.params if name not in first)
+    params = (name if uri.params[name] is None else f"{name}={uri.params[name]}" for name in names)
+    number = uri.key.removeprefix("tel:")
+    return escape_user(";".join((number, *params)).lower())
 
 
 def again_with(request: Request) -> Request:

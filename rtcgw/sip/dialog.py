@@ -67,6 +67,8 @@ class Dialog:
     local_cseq: int
     remote_cseq: int | None
     """None until the peer has sent a request."""
+    allow: tuple[str, ...] | None = None
+    """The peer's last Allow, as lines; None until it has sent one. Read when somebody asks, which few calls do."""
 
     @classmethod
     def as_uac(cls, request: Request, response: Response) -> Dialog:
@@ -82,6 +84,7 @@ class Dialog:
             route_set=tuple(reversed(response.record_routes)),
             local_cseq=request.cseq.number,
             remote_cseq=None,
+            allow=_allow(response),
         )
 
     @classmethod
@@ -99,6 +102,7 @@ class Dialog:
             route_set=tuple(request.record_routes),
             local_cseq=secrets.randbelow(2**16),
             remote_cseq=request.cseq.number,
+            allow=_allow(request),
         )
 
     def confirm(self, response: Response) -> None:
@@ -107,10 +111,17 @@ class Dialog:
         self.refresh_target(response)
 
     def refresh_target(self, message: Message) -> None:
-        """A target refresh, or its 2xx, may move the peer; the route set stays (§12.2)."""
+        """A target refresh, or its 2xx, may move the peer and change what it takes; the route set stays (§12.2)."""
         contact = message.contact
         if contact is not None:
             self.remote_target = contact.uri
+        self.allow = _allow(message) or self.allow
+
+    def takes(self, method: str) -> bool | None:
+        """Whether the peer says that it takes `method`; None when it has said nothing (§20.5)."""
+        if self.allow is None:
+            return None
+        return any(method == word.strip() for line in self.allow for word in line.split(","))
 
     def accepts(self, request: Request) -> bool:
         """Whether a request comes in order; False is answered with 500 (§12.2.2). ACK and CANCEL bear old numbers."""
@@ -152,6 +163,11 @@ class Dialog:
     def next_hop(self, request: Request) -> Hop:
         """Where a request of this dialog goes first (§8.1.2)."""
         return next_hop(request)
+
+
+def _allow(message: Message) -> tuple[str, ...] | None:
+    lines = message.headers.get("allow")
+    return None if lines is None else tuple(lines)
 
 
 def next_hop(request: Request) -> Hop:

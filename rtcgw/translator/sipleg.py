@@ -2,14 +2,15 @@
 
 Incoming and outgoing calls are this one leg in two starting states:
 
-    outgoing   IDLE -> CALLING -> ANSWERED -> TALKING -> LEAVING -> ENDED
+    outgoing   IDLE -> CALLING (-> REFUSED_ONCE -> CALLING) -> ANSWERED -> TALKING -> LEAVING -> ENDED
     incoming   OFFERED -> (ANSWERING) -> ACCEPTED -> TALKING -> LEAVING -> ENDED
 
 The peer may be the IMS core or a browser that speaks SIP; which, only the port knows. The
 leg decides when to say INVITE, PRACK, ACK, CANCEL, BYE and 1xx-6xx; the transactions below
 it repeat them. This module holds the leg's data, its two doors (orders from the parent, news
 from the transactions) and what both roles do; `sipuac.py` and `sipuas.py` hold the actions
-of one role, `siptable.py` the table and the two ways to make a leg, `sipdialog.py` the books.
+of one role, `siptable.py` the table and the two ways to make a leg. Changes of the session are
+`sipchange.py`'s (ours) and `sipanswers.py`'s (the peer's), INFO is `sipinfo.py`'s.
 
 PRACK and ACK never wait for a browser (RFC 3262 §3 and RFC 3261 §13.3.1.4 would end the
 call), but for two cases: the answer must travel in them (offerless set-up), or
@@ -33,6 +34,8 @@ from rtcgw.model.events import (
     Description,
     End,
     Event,
+    Info,
+    Keyframe,
     Kind,
     Progress,
     ProgressAck,
@@ -42,13 +45,17 @@ from rtcgw.model.events import (
     UpdateReject,
 )
 from rtcgw.model.identity import SessionId
+from rtcgw.model.peer import PLAIN_PEER, PeerProfile
 from rtcgw.model.reason import Reason
 from rtcgw.sip.dialog import Dialog, DialogId
 from rtcgw.sip.headers import HeaderError
 from rtcgw.sip.message import Request, Response, make_response
 from rtcgw.sip.transaction import ClientTransaction, Failure, IClientUser, IServerUser, ServerTransaction
 from rtcgw.translator.leg import ILeg, ILegParent, LegView
-from rtcgw.translator.sipdialog import Answers, Ask, Change, EarlyDialogs, reason_header, sdp_of
+from rtcgw.translator.sipanswers import Answers, Change
+from rtcgw.translator.sipchange import Asking
+from rtcgw.translator.sipdialog import Ask, EarlyDialogs, reason_header, sdp_of
+from rtcgw.translator.sipinfo import Infos
 from rtcgw.translator.sipport import IDialogOwner, ISipPort
 from rtcgw.translator.sipstate import Input, Ladder, State
 
@@ -62,11 +69,22 @@ _ORDERS: dict[type[Event], Input] = {
     Progress: Input.PROGRESS,
     ProgressAck: Input.PROGRESS_ACK,
     Confirm: Input.CONFIRM,
+    Update: Input.ASK,
     UpdateAccept: Input.CHANGE_TAKEN,
     UpdateReject: Input.CHANGE_REFUSED,
+    Info: Input.INFORM,
+    Keyframe: Input.INFORM,
     End: Input.END,
 }
-_METHODS = {"BYE": Input.BYE, "PRACK": Input.PRACK, "UPDATE": Input.CHANGE, "INVITE": Input.CHANGE}
+_METHODS = {
+    "BYE": Input.BYE,
+    "PRACK": Input.PRACK,
+    "UPDATE": Input.CHANGE,
+    "INVITE": Input.CHANGE,
+    "INFO": Input.INFO,
+}
+UNFIT = frozenset({415, 420, 488, 580, 606})
+"""Refusals of what an INVITE offers, not of the call: another offer may do."""
 
 
 @implementer(ILeg, IDialogOwner, IClientUser, IServerUser)
@@ -81,17 +99,21 @@ class SipLeg:
         "access",
         "ack",
         "answers",
+        "asking",
+        "barred",
         "change",
         "dialog",
         "early",
         "ending",
         "history",
+        "infos",
         "invite",
         "ladder",
         "machine",
         "on_dialog",
         "owed",
         "parent",
+        "peer",
         "port",
         "session",
         "tx",
@@ -105,11 +127,15 @@ class SipLeg:
         ladder: Ladder,
         table: Table[State, Input],
         on_dialog: Callable[[DialogId], None],
+        peer: PeerProfile = PLAIN_PEER,
+        owner: bool = True,
     ) -> None:
+        """`owner`: whether the Call-ID is ours."""
         self.session = session
         self.access = Access.CORE
         self.parent: ILegParent | None = None
         self.port = port
+        self.peer = peer
         self.ladder = ladder
         self.on_dialog = on_dialog
         self.dialog: Dialog | None = None
@@ -119,6 +145,8 @@ class SipLeg:
         """Outgoing: the INVITE's transaction."""
         self.early = EarlyDialogs(port)
         """Outgoing: the forks."""
+        self.barred: frozenset[str] = frozenset()
+        """Outgoing: option tags that the callee has refused."""
         self.ack: Request | None = None
         """Outgoing: the ACK sent, kept for retransmitted 2xx."""
         self.owed = 0
@@ -127,14 +155,16 @@ class SipLeg:
         """Incoming: what has been sent on the INVITE."""
         self.ending: End = End(Reason.HANGUP)
         """Incoming: why the call ends, while BYE waits for the ACK."""
-        self.change = Change(port, clock, ladder.t1, lambda: self.machine.handle(Input.UNACKED))
+        self.change = Change(port, clock, ladder.t1, lambda: self.machine.handle(Input.UNACKED), peer)
+        self.asking = Asking(self, port, clock, owner, self._their_change, ladder.answer_wait)
+        self.infos = Infos(port, clock, peer)
         self.history: deque[str] = deque(maxlen=HISTORY)
         self.machine = Machine(table, self, clock)
 
     # -- orders ----------------------------------------------------------------------------
 
     def deliver(self, event: Event) -> None:
-        """See `ILeg`. Candidates and Info have no place towards a phone and are dropped."""
+        """See `ILeg`. Candidates and Ringback have no place towards a phone and are dropped: 180 and 183 say it."""
         if isinstance(event, Accept):
             ready = self.answers is None or self.answers.may_accept
             self.machine.handle(Input.ACCEPT if ready else Input.ACCEPT_LATER, event)
@@ -183,7 +213,9 @@ class SipLeg:
             return Input.PROVISIONAL
         if status < 300:
             return Input.SUCCESS if self.dialog is None else Input.AGAIN
-        return Input.CHALLENGED if status in (401, 407) else Input.REFUSED
+        if status in (401, 407):
+            return Input.CHALLENGED
+        return Input.UNFIT if status in UNFIT else Input.REFUSED
 
     def got_failure(self, tx: ClientTransaction | ServerTransaction, failure: Failure) -> None:
         """See `IClientUser` and `IServerUser`: nothing came, or nothing could be sent."""
@@ -210,7 +242,7 @@ class SipLeg:
             return
         alive = request.method == "OPTIONS"
         response = make_response(request, 200 if alive else 405, "OK" if alive else "Method Not Allowed")
-        self.port.decorate(response)
+        self.port.decorate(response, self.peer)
         tx.respond(response)
 
     def got_ack(self, request: Request) -> None:
@@ -229,11 +261,17 @@ class SipLeg:
         """The leg has ended for a reason of its own."""
         self.report(event)
 
-    def enter(self, dialog: Dialog) -> None:
-        """`dialog` is the call's."""
+    def sent(self, what: str) -> None:
+        """Something has been sent, for the inspector."""
+        self.history.append(f"-> {what}")
+
+    def enter(self, dialog: Dialog) -> bool:
+        """`dialog` is the call's. False: there is no room for it in the index, no request of the peer would find it."""
         self.dialog = dialog
-        self.port.add_dialog(dialog.id, self)
+        self.asking.only(dialog)
+        entered = self.port.add_dialog(dialog.id, self)
         self.on_dialog(dialog.id)
+        return entered
 
     def hang_up(self, event: End) -> None:
         """Send BYE; its answer, or silence, ends the leg."""
@@ -254,15 +292,54 @@ class SipLeg:
         """BYE from the peer of a call that is ending anyway: both hung up at once."""
         tx.respond(make_response(request, 200, "OK"))
 
+    def suit(self, peer: PeerProfile) -> None:
+        """The peer is of another kind than it was thought to be."""
+        self.peer = self.change.peer = self.infos.peer = peer
+
+    def ask(self, event: Update) -> None:
+        """The parent wants the session changed: the peer is asked."""
+        self.asking.ask(self.dialog, event)
+
+    def ask_not_now(self, event: Update) -> None:
+        """No change can be asked for while the call is being set up in a way that no UPDATE may cross."""
+        self.report(UpdateReject(Reason.CONFLICT))
+
+    def change_confirmed(self, event: Confirm) -> None:
+        """The answer to an offer that the peer made at our request."""
+        self.asking.confirm(event)
+
+    def lost(self, end: End) -> None:
+        """See `sipchange.IAsker`."""
+        self.machine.handle(Input.LOST, end)
+
+    def inform(self, event: Info | Keyframe) -> None:
+        """Keys for the peer, or a wish for a whole picture."""
+        assert self.dialog is not None
+        self.infos.put(self.dialog, event)
+
+    def informed(self, tx: ServerTransaction, request: Request) -> None:
+        """INFO from the peer."""
+        response, event = self.infos.answer(request)
+        self.port.decorate(response, self.peer)
+        tx.respond(response)
+        if event is not None:
+            self.report(event)
+
     def changing(self, tx: ServerTransaction, request: Request) -> None:
-        """A re-INVITE or UPDATE: the parent answers it."""
-        if not self.change.begin(tx):
-            return
-        offer = self.change.description(request)
-        if offer is None and request.method == "UPDATE":
-            self.change.accept(None)
+        """A re-INVITE or UPDATE. One without an offer can cross no offer of ours (RFC 3311 §5.2)."""
+        if request.method == "UPDATE" and sdp_of(request) is None:
+            if self.change.begin(tx):
+                self.change.accept(None)
         else:
-            self.report(Update(offer))
+            self.asking.theirs(tx, request)
+
+    def take_change(self, tx: ServerTransaction, request: Request) -> None:
+        """See `sipchange.IAsker`: the parent answers it."""
+        if self.change.begin(tx):
+            self.report(Update(self.change.description(request)))
+
+    def _their_change(self) -> bool:
+        return self.change.open
 
     def changed(self, event: UpdateAccept) -> None:
         """The change is taken."""
@@ -287,8 +364,10 @@ class SipLeg:
         tx.respond(make_response(request, 481, "Call/Transaction Does Not Exist"))
 
     def settle(self) -> None:
-        """Nothing of this call is repeated any more."""
+        """Nothing of this call is repeated or asked any more."""
         self.change.abandon()
+        self.asking.end()
+        self.infos.end()
         if self.answers is not None:
             self.answers.acked()
 

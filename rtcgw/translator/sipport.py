@@ -11,6 +11,7 @@ from __future__ import annotations
 from zope.interface import Attribute, Interface
 
 from rtcgw.model.identity import Identity
+from rtcgw.model.peer import PLAIN_PEER, PeerProfile
 from rtcgw.sip.dialog import DialogId
 from rtcgw.sip.message import Message, Request, Response
 from rtcgw.sip.transaction import ClientTransaction, IClientUser, ServerTransaction
@@ -18,6 +19,8 @@ from rtcgw.sip.transaction import ClientTransaction, IClientUser, ServerTransact
 
 class IDialogOwner(Interface):
     """A leg with a dialog."""
+
+    peer: PeerProfile = Attribute("What kind of peer is at the other end.")
 
     def got_request(tx: ServerTransaction, request: Request) -> None:
         """A request inside one of the owner's dialogs; the owner answers it."""
@@ -30,14 +33,17 @@ class ISipPort(Interface):
     """One profile's way to the core."""
 
     profile: str = Attribute("The profile's name, for logs.")
+    trusted: bool = Attribute("Whether the gateway stands inside the core's trust domain (RFC 3324), not before it.")
 
-    def invite(target: str, caller: Identity) -> Request:
+    def invite(target: str, caller: Identity, peer: PeerProfile = PLAIN_PEER) -> Request:
         """An INVITE to `target`, complete but for its body: identity, routes, Contact, capabilities.
+
+        Its form of addresses and its option tags are such as `peer` takes them.
 
         Raises `rtcgw.sip.uri.UriError` when `target` cannot be a SIP or tel URI.
         """
 
-    def decorate(message: Message) -> None:
+    def decorate(message: Message, peer: PeerProfile = PLAIN_PEER) -> None:
         """Add Contact, Allow, Supported and the like to an in-dialog request or a dialog-creating response."""
 
     def send(request: Request, user: IClientUser) -> ClientTransaction:

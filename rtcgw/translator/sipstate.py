@@ -1,6 +1,7 @@
-"""The words of the SIP half-call's machine: its states, its inputs, its timing.
+"""The words of the SIP half-call's machines: their states, their inputs, their timing.
 
-The table itself is in `siptable.py`, the actions are in `sipuac.py` and `sipuas.py`.
+The leg's table is in `siptable.py`, its actions are in `sipuac.py` and `sipuas.py`; the table of
+the changes that we ask for is in `sipchange.py`.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ class State(Symbol):
     IDLE = "idle"
     CALLING = "calling"
     """INVITE sent, no final response."""
+    REFUSED_ONCE = "refused once"
+    """The INVITE was refused for what it offered; another offer may come (RFC 3261 §8.1.3.5)."""
     CANCELLING = "cancelling"
     """Given up; the final response is still to come."""
     ANSWERED = "answered"
@@ -61,14 +64,17 @@ class Input(Symbol):
     ACCEPT = "accept"
     ACCEPT_LATER = "accept, PRACK awaited"
     CONFIRM = "confirm"
+    ASK = "ask for a change"
     CHANGE_TAKEN = "change taken"
     CHANGE_REFUSED = "change refused"
+    INFORM = "key or picture"
     END = "end"
     UNPLACED = "not placed"
     PROVISIONAL = "1xx"
     CHALLENGED = "401/407"
     SUCCESS = "2xx"
     AGAIN = "2xx again"
+    UNFIT = "415/420/488/580/606"
     REFUSED = "3xx-6xx"
     SILENCE = "silence"
     ACK_SENT = "ACK sent"
@@ -77,7 +83,44 @@ class Input(Symbol):
     BYE = "BYE"
     PRACK = "PRACK"
     CHANGE = "re-INVITE or UPDATE"
+    INFO = "INFO"
+    LOST = "dialog lost"
     UNPRACKED = "no PRACK"
     UNACKED = "no ACK"
     HELD_ENOUGH = "held enough"
     BYE_DONE = "BYE answered"
+
+
+class Asked(Symbol):
+    """Where our change stands."""
+
+    IDLE = "idle"
+    ASKED = "asked"
+    """The request is out."""
+    BACKING_OFF = "backing off"
+    OWING = "answer owed"
+    """The peer's offer has come in a 2xx."""
+    OVER = "over"
+
+
+class Step(Symbol):
+    """What a change can meet."""
+
+    ASK = "ask"
+    BUSY = "ask, not possible now"
+    CONFIRM = "answer for the ACK"
+    THEIRS = "the peer's change"
+    ELSEWHERE = "another dialog"
+    END = "end of the call"
+    PROVISIONAL = "1xx"
+    TAKEN = "2xx"
+    OFFERED = "2xx with an offer"
+    AGAIN = "2xx again"
+    CHALLENGED = "401/407"
+    GLARE = "491"
+    UNFIT = "405/501/504 to UPDATE"
+    REFUSED = "refused"
+    LOST = "408/481/silence"
+    DUE = "waited"
+    TIRED = "no answer to re-INVITE"
+    UNANSWERED = "no answer for the ACK"

@@ -20,14 +20,18 @@ from rtcgw.model.events import (
     ProgressAcked,
     Setup,
     Stage,
+    Unacceptable,
+    Update,
 )
 from rtcgw.model.reason import Reason, from_status
 from rtcgw.sip.dialog import Dialog, DialogId
+from rtcgw.sip.headers import CSeq
 from rtcgw.sip.message import Request, Response
 from rtcgw.sip.transaction import Failure, ServerTransaction
 from rtcgw.sip.uri import UriError
-from rtcgw.translator.sipdialog import Ask, Early, EarlyDialogs, put_sdp, reason_header, sdp_of
+from rtcgw.translator.sipdialog import FORK_LIMIT, Ask, Early, EarlyDialogs, ack_of, put_sdp, reason_header, sdp_of
 from rtcgw.translator.sipleg import SipLeg
+from rtcgw.translator.sippeer import drop_options, require_preconditions, sounds_of, unsupported
 from rtcgw.translator.sipstate import Input
 
 log = Logger()
@@ -35,15 +39,40 @@ log = Logger()
 
 def place(leg: SipLeg, setup: Setup) -> None:
     """Send the INVITE."""
+    invite = _invite(leg, setup)
+    if invite is not None:
+        _send(leg, invite)
+
+
+def place_again(leg: SipLeg, setup: Setup) -> None:
+    """The second try after a refusal of the first offer: the same call with the next number (RFC 3261 §8.1.3.5)."""
+    first = leg.invite
+    assert first is not None
+    leg.suit(leg.peer.fallback or leg.peer)
+    invite = _invite(leg, setup)
+    if invite is None:
+        return
+    for name in ("from", "to", "call-id"):
+        invite.set(name, *first.headers[name])
+    invite.set("cseq", str(CSeq(first.cseq.number + 1, "INVITE")))
+    _send(leg, invite)
+
+
+def _invite(leg: SipLeg, setup: Setup) -> Request | None:
+    """The INVITE that asks for what the set-up asks; None when that names nobody, and the leg has been told."""
     try:
-        invite = leg.port.invite(setup.callee.uri, setup.caller)
+        invite = leg.port.invite(setup.callee.uri, setup.caller, leg.peer)
     except UriError:
         leg.machine.handle(Input.UNPLACED, End(Reason.NOT_FOUND))
-        return
+        return None
     for name, value in setup.headers:
         invite.add(name.lower(), value)
-    put_sdp(invite, None if setup.description is None else setup.description.sdp)
-    _send(leg, invite)
+    sdp = None if setup.description is None else setup.description.sdp
+    put_sdp(invite, sdp)
+    require_preconditions(invite, sdp, leg.peer)
+    if leg.barred:
+        drop_options(invite, leg.barred)
+    return invite
 
 
 def _send(leg: SipLeg, invite: Request) -> None:
@@ -59,8 +88,7 @@ def meet_challenge(leg: SipLeg, response: Response) -> None:
     if again is None:
         leg.machine.handle(Input.REFUSED, response)
         return
-    _drop_early(leg, None)
-    leg.early = EarlyDialogs(leg.port)
+    _forget_early(leg)
     _send(leg, again)
 
 
@@ -78,14 +106,15 @@ def progressed(leg: SipLeg, response: Response) -> None:
         if order is True:
             _acknowledge(leg, early, response, sdp)
     tag = response.to.tag
+    sounds = sounds_of(response)
     if leg.early.described not in (None, tag):
-        sdp = None  # another fork's: the caller keeps the description it has until somebody answers
+        sdp = sounds = None  # another fork's: the caller keeps the description it has until somebody answers
     if sdp is not None:
         leg.early.described = tag
     if response.status == 180:
-        leg.report(Progress(Stage.RINGING, _described(leg, sdp, Kind.PRANSWER)))
-    elif sdp is not None:
-        leg.report(Progress(Stage.SESSION, _described(leg, sdp, Kind.PRANSWER)))
+        leg.report(Progress(Stage.RINGING, _described(leg, sdp, Kind.PRANSWER), sounds=sounds))
+    elif sdp is not None or sounds is not None:
+        leg.report(Progress(Stage.SESSION, _described(leg, sdp, Kind.PRANSWER), sounds=sounds))
 
 
 def _acknowledge(leg: SipLeg, early: Early, response: Response, sdp: str | None) -> None:
@@ -131,6 +160,11 @@ def changing_early(leg: SipLeg, tx: ServerTransaction, request: Request) -> None
         leg.too_early(tx, request)
 
 
+def ask_early(leg: SipLeg, event: Update) -> None:
+    """A change of ours before the answer: by UPDATE, in the dialog whose description the caller has (RFC 3311 §5.1)."""
+    leg.asking.ask(leg.early.settled_dialog(), event, early=True)
+
+
 def prack_held_enough(leg: SipLeg) -> None:
     """The guard of a held PRACK. Without the answer that an offer in the 1xx asks for, the call cannot go on."""
     if _offerless(leg):
@@ -144,7 +178,9 @@ def prack_held_enough(leg: SipLeg) -> None:
 def answered(leg: SipLeg, response: Response) -> None:
     """The first 2xx of a call that goes on: ACK now, or when the caller has spoken."""
     early_answer = leg.early.described is not None
-    _won(leg, response)
+    if not _won(leg, response):
+        _crowded(leg)
+        return
     sdp = sdp_of(response)
     if _offerless(leg) and sdp is not None and not early_answer:
         leg.machine.arm("hold", leg.ladder.answer_wait)
@@ -170,34 +206,32 @@ def ack_held_enough(leg: SipLeg) -> None:
     _send_ack(leg, None)
 
 
-def _won(leg: SipLeg, response: Response) -> None:
-    """The dialog of the first 2xx is the call's, the other early dialogs are history."""
+def _won(leg: SipLeg, response: Response) -> bool:
+    """The dialog of the first 2xx is the call's, the other early dialogs are history. False: it has no place."""
     assert leg.invite is not None
     if leg.early.holding:
         _release(leg, None)
     dialog = leg.early.take(response.to.tag or "") or Dialog.as_uac(leg.invite, response)
     dialog.confirm(response)
     _drop_early(leg, dialog.id)
-    leg.enter(dialog)
+    return leg.enter(dialog)
+
+
+def _crowded(leg: SipLeg) -> None:
+    """The dialog index is full: a call whose BYE would find nobody is not kept."""
+    log.warn("call {session}: no room for its dialog", session=leg.session)
+    leg.machine.handle(Input.END, End(Reason.OVERLOADED))
+    leg.report(End(Reason.OVERLOADED))
 
 
 def _send_ack(leg: SipLeg, sdp: str | None) -> None:
     assert leg.dialog is not None
     assert leg.invite is not None
-    leg.ack = _ack(leg.dialog, leg.invite)
+    leg.ack = ack_of(leg.dialog, leg.invite)
     put_sdp(leg.ack, sdp)
     leg.history.append("-> ACK")
     leg.port.ack(leg.ack)
     leg.machine.handle(Input.ACK_SENT)
-
-
-def _ack(dialog: Dialog, invite: Request) -> Request:
-    """The ACK to a 2xx; nobody may challenge it, so it bears the credentials of its INVITE (§13.2.2.4, §22.1)."""
-    ack = dialog.ack(invite.cseq.number)
-    for name in ("authorization", "proxy-authorization"):
-        for value in invite.headers.get(name, ()):
-            ack.add(name, value)
-    return ack
 
 
 def ack_and_hang_up(leg: SipLeg, event: End) -> None:
@@ -222,11 +256,19 @@ def ack_again(leg: SipLeg, response: Response) -> None:
 
 
 def refuse_fork(leg: SipLeg, response: Response) -> None:
-    """A 2xx that is not wanted: ACK, then BYE."""
+    """A 2xx that is not wanted: ACK, then BYE; repeated, because the ACK was lost, it gets the same ACK alone."""
     assert leg.invite is not None
+    tag = response.to.tag or ""
+    known = leg.early.unwanted.get(tag)
+    if known is not None:
+        leg.port.ack(known)
+        return
     dialog = Dialog.as_uac(leg.invite, response)
     leg.history.append("-> ACK, BYE (other fork)")
-    leg.port.ack(_ack(dialog, leg.invite))
+    ack = ack_of(dialog, leg.invite)
+    if len(leg.early.unwanted) < FORK_LIMIT:
+        leg.early.unwanted[tag] = ack
+    leg.port.ack(ack)
     Ask(leg.port, dialog, dialog.request("BYE"), lambda response: None)
 
 
@@ -239,13 +281,23 @@ def late_success(leg: SipLeg, response: Response) -> None:
 def cancel(leg: SipLeg, event: End) -> None:
     """Given up before the final response."""
     assert leg.tx is not None
+    leg.settle()
     leg.history.append("-> CANCEL")
     leg.port.cancel(leg.tx, (reason_header(event.reason),))
 
 
+def unfit(leg: SipLeg, response: Response) -> None:
+    """The callee refuses what the INVITE offers: the parent may have another offer."""
+    _forget_early(leg)
+    leg.change.abandon()
+    leg.barred |= unsupported(response) if response.status == 420 else frozenset()
+    text = response.phrase[: defaults.TEXT_LIMIT] or None
+    leg.report(Unacceptable(from_status(response.status), text, response.status))
+
+
 def refused(leg: SipLeg, response: Response) -> None:
     """A final refusal, or a 2xx that makes no dialog because its Contact or Record-Route cannot be read."""
-    _drop_early(leg, None)
+    cleared(leg)
     if response.status < 300:
         leg.report(End(Reason.PROTOCOL))
         return
@@ -257,14 +309,22 @@ def refused(leg: SipLeg, response: Response) -> None:
 
 def unheard(leg: SipLeg, failure: Failure) -> None:
     """No final response, or no way to send."""
-    _drop_early(leg, None)
+    cleared(leg)
     leg.port.trouble(None)
     leg.report(End(Reason.TIMEOUT if failure is Failure.TIMEOUT else Reason.UNREACHABLE))
 
 
-def cleared(leg: SipLeg, _: object) -> None:
-    """The cancelled INVITE has had its final response, or never will."""
+def cleared(leg: SipLeg, *_: object) -> None:
+    """The INVITE has had its final response, or never will: nothing of the call is left."""
+    leg.settle()
     _drop_early(leg, None)
+
+
+def _forget_early(leg: SipLeg) -> None:
+    """The INVITE is sent anew: the early dialogs of the last one are void."""
+    _drop_early(leg, None)
+    leg.asking.only(None)
+    leg.early = EarlyDialogs(leg.port)
 
 
 def _drop_early(leg: SipLeg, kept: DialogId | None) -> None:

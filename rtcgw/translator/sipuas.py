@@ -9,11 +9,12 @@ from __future__ import annotations
 import secrets
 from typing import Final
 
-from rtcgw.model.events import Accept, Confirm, Description, End, Kind, Progress, ProgressAck, Stage
+from rtcgw.model.events import Accept, Confirm, Description, End, Kind, Progress, ProgressAck, Stage, Update
 from rtcgw.model.reason import Reason
 from rtcgw.sip.message import Request, make_response
 from rtcgw.sip.transaction import ServerTransaction
-from rtcgw.translator.sipdialog import Answers, reason_header, sdp_of
+from rtcgw.translator.sipanswers import Answers
+from rtcgw.translator.sipdialog import reason_header, sdp_of
 from rtcgw.translator.sipleg import SipLeg
 from rtcgw.translator.sipstate import Input
 
@@ -27,11 +28,17 @@ def _answers(leg: SipLeg) -> Answers:
 
 
 def progress(leg: SipLeg, event: Progress) -> None:
-    """180 or 183; 100 has been sent by the transaction."""
-    if event.stage is Stage.TRYING:
+    """180 or 183; 100 has been sent by the transaction.
+
+    An early answer of the gateway's own goes to a caller that agrees on preconditions first, and to no other:
+    a 183 with a description would silence the ring-back tone of a plain phone.
+    """
+    early = event.stage is Stage.TRYING
+    if early and (event.description is None or not _answers(leg).conditional):
         return
     leg.history.append("-> 180" if event.stage is Stage.RINGING else "-> 183")
-    _answers(leg).progress(event.stage, None if event.description is None else event.description.sdp)
+    sdp = None if event.description is None else event.description.sdp
+    _answers(leg).progress(event.stage, sdp, not early and event.sounds is not False)
 
 
 def accept_later(leg: SipLeg, event: Accept) -> None:
@@ -105,6 +112,19 @@ def changing_early(leg: SipLeg, tx: ServerTransaction, request: Request) -> None
         leg.changing(tx, request)
     else:
         leg.change.postpone(tx)
+
+
+def changing_unacked(leg: SipLeg, tx: ServerTransaction, request: Request) -> None:
+    """A change before the ACK: only an UPDATE may come, and only where the first offer was answered in a 1xx."""
+    if request.method == "UPDATE" and (sdp_of(request) is None or _answers(leg).settled):
+        leg.changing(tx, request)
+    else:
+        leg.too_early(tx, request)
+
+
+def ask_early(leg: SipLeg, event: Update) -> None:
+    """A change of ours before the answer: by UPDATE, once the first offer is answered (RFC 3311 §5.1)."""
+    leg.asking.ask(leg.dialog if _answers(leg).settled else None, event, early=True)
 
 
 def left_early(leg: SipLeg, tx: ServerTransaction, request: Request) -> None:

@@ -7,6 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from rtcgw.model.identity import Profile, User
+from rtcgw.model.peer import PLAIN_PEER, PeerProfile
 from rtcgw.model.reason import Reason
 from rtcgw.sip.dialog import DialogId
 from rtcgw.sip.message import Request, Response, make_response
@@ -24,6 +25,7 @@ FAR = Profile("far", "far@other.test", ("sip:far@other.test",), "other.test", se
 @implementer(IDialogOwner)
 @define(eq=False)
 class Owner:
+    peer: PeerProfile = PLAIN_PEER
     requests: list[Request] = field(factory=list)
     acks: list[Request] = field(factory=list)
 

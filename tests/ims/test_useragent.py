@@ -12,6 +12,7 @@ from rtcgw.ims.line import Line
 from rtcgw.ims.useragent import again_with
 from rtcgw.model.defaults import UDP_LIMIT
 from rtcgw.model.identity import Attach, Identity, Profile
+from rtcgw.model.peer import PLAIN_PEER
 from rtcgw.sip.dialog import DialogId
 from rtcgw.sip.flow import Hop
 from rtcgw.sip.message import Request, Response
@@ -42,6 +43,8 @@ class Caller:
 
 @implementer(IDialogOwner)
 class Owner:
+    peer = PLAIN_PEER
+
     def got_request(self, tx: ServerTransaction, request: Request) -> None:
         raise AssertionError("no request was due")
 

@@ -4,18 +4,23 @@ bench = UacBench(); bench.setup(); bench.response(183, sdp="early", rseq=7)
 bench.sent    ["INVITE", "PRACK"]
 bench.heard   [Progress(...)]
 bench.walked  {(State.IDLE, Input.SETUP), ...}
+bench.changes {(Asked.IDLE, Step.ASK), ...}
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import Enum
 from typing import Any, cast
 
 from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
+from rtcgw.machine import Table
 from rtcgw.model.events import Description, End, Event, Kind, Setup
 from rtcgw.model.identity import Identity, SessionId
+from rtcgw.model.peer import PLAIN_PEER, PeerProfile
 from rtcgw.model.reason import Reason
 from rtcgw.sip.dialog import DialogId
 from rtcgw.sip.headers import CSeq
@@ -26,7 +31,7 @@ from rtcgw.sip.uri import Uri, UriError
 from rtcgw.translator.leg import ILeg, ILegParent
 from rtcgw.translator.sipleg import SipLeg
 from rtcgw.translator.sipport import IDialogOwner, ISipPort
-from rtcgw.translator.sipstate import Ladder, State
+from rtcgw.translator.sipstate import Asked, Ladder, State
 from rtcgw.translator.siptable import incoming, outgoing
 
 SESSION = SessionId("s1")
@@ -51,7 +56,8 @@ class Tx:
 
 def put(message: Message, sdp: str | None) -> None:
     if sdp is not None:
-        message.set("content-type", "application/sdp")
+        if "content-type" not in message.headers:
+            message.set("content-type", "application/sdp")
         message.body = sdp.encode()
 
 
@@ -62,13 +68,16 @@ class Port:
     profile = "main"
 
     def __init__(self) -> None:
+        self.trusted = False
+        self.room = True
+        """Whether the dialog index takes another one."""
         self.sent: list[str] = []
         self.asked: list[Tx] = []
         self.dialogs: dict[DialogId, IDialogOwner] = {}
         self.troubles = 0
         self.credentials = True
 
-    def invite(self, target: str, caller: Identity) -> Request:
+    def invite(self, target: str, caller: Identity, peer: PeerProfile = PLAIN_PEER) -> Request:
         if target == "nowhere":
             raise UriError(target)
         request = Request("INVITE", Uri.parse(target))
@@ -76,11 +85,12 @@ class Port:
         request.set("to", f"<{target}>")
         request.set("call-id", "c1")
         request.set("cseq", "10 INVITE")
-        request.set("contact", "<sip:gw@127.0.0.1:5070>")
+        self.decorate(request, peer)
         return request
 
-    def decorate(self, message: Message) -> None:
+    def decorate(self, message: Message, peer: PeerProfile = PLAIN_PEER) -> None:
         message.set("contact", "<sip:gw@127.0.0.1:5070>")
+        message.set("supported", "100rel, precondition" if peer.preconditions else "100rel")
 
     def send(self, request: Request, user: IClientUser) -> ClientTransaction:
         self._note(request)
@@ -110,8 +120,9 @@ class Port:
         return again
 
     def add_dialog(self, dialog: DialogId, owner: IDialogOwner) -> bool:
-        self.dialogs[dialog] = owner
-        return True
+        if self.room:
+            self.dialogs[dialog] = owner
+        return self.room
 
     def drop_dialog(self, dialog: DialogId) -> None:
         self.dialogs.pop(dialog, None)
@@ -120,18 +131,36 @@ class Port:
         self.troubles += 1
 
 
+def rows(table: Table[Any, Any]) -> set[tuple[Any, Any]]:
+    """Every row of a table."""
+    return {(state, event) for state, events in table.rows.items() for event in events}
+
+
+def walk(*cases: type[SynchronousTestCase]) -> Iterator[SynchronousTestCase]:
+    """Run each test of these classes, but the one that asks; what each has met is in its `bench`."""
+    for kind in cases:
+        for name in dir(kind):
+            if name.startswith("test_") and not name.startswith("test_every_row"):
+                case = kind(name)
+                case.setUp()
+                getattr(case, name)()
+                yield case
+
+
 @implementer(ILegParent)
 class SipBench:
     """What both roles have."""
 
     leg: SipLeg
 
-    def __init__(self, **ladder: Any) -> None:
+    def __init__(self, peer: PeerProfile = PLAIN_PEER, **ladder: Any) -> None:
+        self.peer = peer
         self.clock = Clock()
         self.port = Port()
         self.ladder = Ladder(**ladder)
         self.heard: list[Event] = []
         self.walked: set[tuple[State, Any]] = set()
+        self.changes: set[tuple[Asked, Any]] = set()
         self.number = self.invited = 100
         """CSeq numbers of the peer: its last one, and that of its last INVITE."""
 
@@ -139,9 +168,13 @@ class SipBench:
         self.leg = leg
         leg.parent = self
         leg.machine.watch = self._watch
+        leg.asking.machine.watch = self._watch_change
 
     def _watch(self, label: str, old: Enum, event: Enum, new: Enum) -> None:
         self.walked.add((State(old), event))
+
+    def _watch_change(self, label: str, old: Enum, event: Enum, new: Enum) -> None:
+        self.changes.add((Asked(old), event))
 
     def report(self, leg: ILeg, event: Event) -> None:
         self.heard.append(event)
@@ -189,10 +222,19 @@ class SipBench:
     def end(self, reason: Reason = Reason.HANGUP) -> None:
         self.leg.deliver(End(reason))
 
-    def answer_last(self, status: int = 200) -> None:
+    def answer_last(self, status: int = 200, sdp: str | None = None, *headers: tuple[str, str]) -> Tx:
         """The peer answers our last in-dialog request."""
         tx = self.port.asked[-1]
-        tx.user.got_response(tx, make_response(tx.request, status, None))
+        self.answer(tx, status, sdp, *headers)
+        return tx
+
+    def answer(self, tx: Tx, status: int = 200, sdp: str | None = None, *headers: tuple[str, str]) -> None:
+        """The peer answers, perhaps once more, a request of ours."""
+        response = make_response(tx.request, status, None)
+        for name, value in headers:
+            response.set(name, value)
+        put(response, sdp)
+        tx.user.got_response(tx, response)
 
     def silence_last(self) -> None:
         """Our last in-dialog request is never answered."""
@@ -203,9 +245,9 @@ class SipBench:
 class UacBench(SipBench):
     """An outgoing leg."""
 
-    def __init__(self, **ladder: Any) -> None:
-        super().__init__(**ladder)
-        self.mount(outgoing(SESSION, self.port, self.clock, self.ladder))
+    def __init__(self, peer: PeerProfile = PLAIN_PEER, **ladder: Any) -> None:
+        super().__init__(peer, **ladder)
+        self.mount(outgoing(SESSION, self.port, self.clock, self.ladder, peer=peer))
 
     def setup(self, sdp: str | None = "offer", target: str = "sip:echo@ims.test") -> None:
         description = None if sdp is None else Description(Kind.OFFER, sdp)
@@ -218,6 +260,7 @@ class UacBench(SipBench):
         rseq: int | None = None,
         tag: str = THEIRS,
         contact: str = "<sip:echo@127.0.0.1:5061>",
+        **headers: str,
     ) -> None:
         """A response to our INVITE."""
         assert self.leg.invite is not None
@@ -227,6 +270,8 @@ class UacBench(SipBench):
         if rseq is not None:
             response.set("require", "100rel")
             response.set("rseq", str(rseq))
+        for name, value in headers.items():
+            response.set(name.replace("_", "-"), value)
         put(response, sdp)
         self.leg.got_response(self.leg.tx, response)
 
@@ -239,8 +284,15 @@ class UacBench(SipBench):
 class UasBench(SipBench):
     """An incoming leg."""
 
-    def __init__(self, sdp: str | None = "offer", supported: str = "100rel", **ladder: Any) -> None:
-        super().__init__(**ladder)
+    def __init__(
+        self,
+        sdp: str | None = "offer",
+        supported: str = "100rel",
+        peer: PeerProfile = PLAIN_PEER,
+        headers: tuple[tuple[str, str], ...] = (),
+        **ladder: Any,
+    ) -> None:
+        super().__init__(peer, **ladder)
         request = Request("INVITE", Uri.parse("sip:gw@127.0.0.1:5070"))
         request.set("from", f"<sip:echo@ims.test>;tag={THEIRS}")
         request.set("to", "<sip:alice@ims.test>")
@@ -248,9 +300,12 @@ class UasBench(SipBench):
         request.set("cseq", "100 INVITE")
         request.set("contact", "<sip:echo@127.0.0.1:5061>")
         request.set("supported", supported)
+        for name, value in headers:
+            request.set(name, value)
         put(request, sdp)
         self.tx = Tx(request)
-        self.mount(incoming(SESSION, self.port, self.clock, self.ladder, cast(ServerTransaction, self.tx)))
+        tx = cast(ServerTransaction, self.tx)
+        self.mount(incoming(SESSION, self.port, self.clock, self.ladder, tx, peer=peer))
 
     @property
     def local_tag(self) -> str:

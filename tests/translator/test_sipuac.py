@@ -24,7 +24,8 @@ from rtcgw.sip.transaction import Failure
 from rtcgw.translator.sipdialog import FORK_LIMIT
 from rtcgw.translator.sipstate import State
 from rtcgw.translator.siptable import OUTGOING
-from tests.translator.sipbench import UacBench
+from tests.translator import test_sipagain
+from tests.translator.sipbench import UacBench, rows, walk
 
 
 def answer(sdp: str) -> Description:
@@ -285,12 +286,9 @@ class OutgoingTests(SynchronousTestCase):
         self.assertEqual(len(bench.port.dialogs), 1)
 
     def test_every_row(self) -> None:
-        """The tests above meet each row of the table."""
+        """The tests above, and those of what else a leg may meet, walk each row of the table."""
         walked = set()
-        for name in dir(self):
-            if name.startswith("test_") and name != "test_every_row":
-                self.setUp()
-                getattr(self, name)()
-                walked |= self.bench.walked
-        rows = {(state, event) for state, events in OUTGOING.rows.items() for event in events}
-        self.assertEqual({str(row) for row in rows - walked}, set())
+        for case in walk(OutgoingTests, test_sipagain.OutgoingTests):
+            assert isinstance(case, OutgoingTests | test_sipagain.OutgoingTests)
+            walked |= case.bench.walked
+        self.assertEqual({str(row) for row in rows(OUTGOING) - walked}, set())

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from rtcgw.media.rtp import Route
+    from rtcgw.media.sdp import Codec
     from rtcgw.media.transcode import Recoder
 
 WINDOW = 3
@@ -60,6 +61,8 @@ class Recast:
         "_speaker",
         "_told",
         "late",
+        "octets",
+        "packets",
     )
 
     def __init__(self, routes: Mapping[int, Route], start: Start | None) -> None:
@@ -88,6 +91,8 @@ class Recast:
         """Sequence number written -> that of the source."""
         self.late = 0
         """Packets that came twice, or when they were given up."""
+        self.packets = self.octets = 0
+        """Written, the octets without headers."""
 
     def agree(self, routes: Mapping[int, Route]) -> None:
         """Another agreement. A recoder that does the same as one there goes on instead of it."""
@@ -102,6 +107,11 @@ class Recast:
     def corrupt(self) -> int:
         """Payloads that were no sound."""
         return sum(route.recoder.corrupt for route in self._routes.values() if route.recoder is not None)
+
+    @property
+    def target(self) -> Codec | None:
+        """What the sound becomes; None while it passes."""
+        return None if self._speaker is None else self._speaker.target
 
     @property
     def end(self) -> Start:
@@ -192,6 +202,8 @@ class Recast:
         self._seq = seq + 1
         self._told[seq % _TOLD] = (seq, self._source)
         self._at = max(self._at, at)
+        self.packets += 1
+        self.octets += len(payload)
         made.append(_FRONT.pack(0x80, second, seq & 0xFFFF, at & 0xFFFFFFFF, out) + payload)
 
     # -- time --------------------------------------------------------------------------------------

@@ -195,7 +195,8 @@ class Relay(DatagramProtocol):
             return
         leg = self.leg
         if not self._wanted or leg is None:
-            self.down.meter.last = self._seconds()
+            if len(datagram) > 11 and 127 < datagram[0] < 192:
+                self.down.meter.last = self._seconds()  # on hold, but alive
             return
         out = self.down.carry(datagram, self._seconds())
         if out is not None:
@@ -280,12 +281,12 @@ class Relay(DatagramProtocol):
     def ask_web(self) -> None:
         """Ask the browser for a whole picture, if it has sent any."""
         if self.up.src is not None and self.leg is not None:
-            self.leg.send_rtcp(picture_wanted(self.down.out, self.up.src))
+            self.leg.send_rtcp(picture_wanted(self.down.out or 1, self.up.src))
 
     def ask_core(self) -> None:
         """Ask the phone for a whole picture, if it has sent any and takes feedback."""
         if self.down.src is not None and self._from_web.feedback:
-            self._report_to_core(picture_wanted(self.up.out, self.down.src))
+            self._report_to_core(picture_wanted(self.up.out or 1, self.down.src))
 
     # -- counts ------------------------------------------------------------------------------------
 
@@ -307,14 +308,21 @@ class Relay(DatagramProtocol):
 
 
 def _account(stream: Timeline, sender: Control, receiver: Control, dropped: int) -> Stream:
-    """One direction: what we have counted, and what its receiver has reported of the whole way."""
+    """One direction: what we have counted, and what its receiver has reported of the whole way.
+
+    Where packets pass, a hole on the way to us is one for the receiver too; where they are made anew it is not.
+    """
     meter, heard = stream.meter, receiver.heard
     known = stream.packets > 0
-    lost = meter.lost if heard.lost is None else max(meter.lost, heard.lost)
-    trips = [control.heard.rtt for control in (sender, receiver) if control.heard.rtt is not None]
-    name = stream.codec.name if stream.codec is not None else None
-    share = lost / max(1, meter.expected)
-    scored = known and stream.kind == "audio" and name is not None
+    further = heard.lost or 0
+    lost = max(meter.lost, further) if stream.target is None else meter.lost + further
+    name = None if stream.codec is None else stream.codec.name
+    score = None
+    if known and stream.kind == "audio" and name is not None:
+        trips = (sender.heard.rtt or 0.0) + (receiver.heard.rtt or 0.0)
+        names = [name] if stream.target is None else [name, stream.target.name]
+        # Of two codecs in a row the worse one decides; their impairments are not added up, one of them being G.711.
+        score = min(mos(one, lost / max(1, meter.expected), trips / 2, meter.jitter) for one in names)
     return Stream(
         packets=stream.packets,
         octets=stream.octets,
@@ -323,7 +331,7 @@ def _account(stream: Timeline, sender: Control, receiver: Control, dropped: int)
         jitter=meter.jitter if known else None,
         rtt=sender.heard.rtt,
         codec=name,
-        mos=mos(name or "", share, sum(trips) / 2, meter.jitter) if scored else None,
+        mos=score,
     )
 
 

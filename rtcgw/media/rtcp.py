@@ -145,6 +145,8 @@ class Control:
                 del self.sent[next(iter(self.sent))]
             self.sent[middle] = now
             struct.pack_into("!I", packet, 16, stream.stamp(ts))
+            if stream.sent is not None:
+                struct.pack_into("!II", packet, 20, *(number & 0xFFFFFFFF for number in stream.sent))
         for _ in range(part.form):
             about, share, newest, jitter, lsr, dlsr = struct.unpack_from("!IIIIII", packet, place)
             if back.begun and about == back.out:

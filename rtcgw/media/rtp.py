@@ -245,9 +245,16 @@ class Timeline:
         return self.dropped + (0 if self._recast is None else self._recast.late + self._recast.corrupt)
 
     @property
-    def altered(self) -> bool:
-        """The receiver sees other packets than the source sends, or those of several sources."""
-        return not self._plain
+    def sent(self) -> tuple[int, int] | None:
+        """Packets and octets that the receiver was sent; None where they are those that the source has counted."""
+        if self._recast is not None:
+            return self._recast.packets, self._recast.octets
+        return None if self._plain else (self.packets, self.octets)
+
+    @property
+    def target(self) -> Codec | None:
+        """What the sound is converted into; None while it passes as it is."""
+        return None if self._recast is None else self._recast.target
 
 
 def _conversion(route: Route) -> Callable[[bytes], bytes] | None:

@@ -84,6 +84,11 @@ class Answered:
         """183 with the answer; what it says is sent from now on."""
         self._respond(183, "Session Progress", self._take(self.offers[-1]), headers)
 
+    def describe_only(self) -> None:
+        """183 with the answer, and no sound although it might be sent."""
+        body = described(self.offers[-1], self.parts, self._version + 1)
+        self._respond(183, "Session Progress", body, ())
+
     def answer(self) -> None:
         """200 with the answer; 488 when there is nothing in the offer that the phone can speak."""
         if not self.playable:

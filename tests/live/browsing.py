@@ -14,7 +14,7 @@ from tests.live.cases import GatewayCase
 from tests.live.chromium import MICROPHONE, Browser, Page
 from tests.live.gateway import Gateway
 from tests.live.ims.subscribers import named
-from tests.live.picture import Picture
+from tests.live.picture import Colour, Picture
 from tests.live.sound import Codec, Sound
 from tests.live.waiting import reactor
 
@@ -115,11 +115,13 @@ class BrowserCase(GatewayCase):
         await page.until("!document.querySelector('#phone').hidden", 20)
         return page
 
-    async def answerer(self, codec: Codec, *, tone: float = PHONE_TONE, picture: Any = None) -> Answerer:
-        """The phone, registered. `picture`: the colour that its camera sees; without it, it has none."""
+    async def answerer(
+        self, codec: Codec, *, tone: float = PHONE_TONE, picture: Colour | None = None, lazy: bool = False
+    ) -> Answerer:
+        """The phone, registered. `picture`: the colour that its camera sees; None: it has no camera. `lazy`: see it."""
         make: list[Any] = [lambda port: Sound(codec, port, tone)]
         if picture is not None:
-            make.append(lambda port: Picture(port, picture))
+            make.append(lambda port: Picture(port, picture, lazy=lazy))
         phone = Answerer(HENRY, self.core, *make)
         await phone.start()
         self.addCleanup(phone.stop)

@@ -123,9 +123,9 @@ class _Rtcp(DatagramProtocol):
 
 
 class Picture(RtpPort):
-    """One end of a stream of pictures. `colour`: what its camera sees."""
+    """One end of a stream of pictures. `colour`: what its camera sees. `lazy`: sends no whole picture until asked."""
 
-    def __init__(self, port: int, colour: Colour, pt: int = 97) -> None:
+    def __init__(self, port: int, colour: Colour, pt: int = 97, lazy: bool = False) -> None:
         super().__init__(port)
         self.pt = pt
         self.rate = RATE
@@ -140,7 +140,8 @@ class Picture(RtpPort):
         self.asked = 0
         """How often the other side has asked for a whole picture."""
         self._ssrc, self._sequence, self._stamp = 0x9000 + port, 5000, 900000
-        self._number = 0
+        self._first = 1 if lazy else 0
+        self._number = self._first
         self._rtcp: Any = None
         self._assembler = Assembler()
         self._decoder: Any = av.CodecContext.create("h264", "r")
@@ -156,7 +157,7 @@ class Picture(RtpPort):
         """Where the other side wants to be sent to; with `playing`, begin with a keyframe."""
         self.remote = remote
         if playing and not self._clock.running:
-            self._number = 0
+            self._number = self._first
             self._clock.start(1 / FPS)
         if not playing and self._clock.running:
             self._clock.stop()
@@ -194,7 +195,9 @@ class Picture(RtpPort):
     def _film(self) -> None:
         pictures = film(self.colour)
         units = pictures[self._number]
-        self._number = (self._number + 1) % len(pictures)
+        self._number += 1
+        if self._number == len(pictures):
+            self._number = self._first
         self._stamp = (self._stamp + RATE // FPS) & 0xFFFFFFFF
         parts = [part for unit in units for part in payloads(unit)]
         for place, part in enumerate(parts):

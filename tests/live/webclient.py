@@ -42,8 +42,10 @@ class Media(DatagramProtocol):
     def __init__(self, tone: float = TONE) -> None:
         self.peer = WebRtcPeer(reactor, self._send)
         self.tone = tone
+        self.first_heard: float | None = None
+        """The reactor's seconds when the first packet of sound came."""
         self.end = RtpEnd(self.peer.send_rtp, frequency=tone)
-        self.peer.on_rtp = self.end.feed
+        self.peer.on_rtp = self._heard
         self._port = reactor.listenUDP(0, self, interface=HOST)
         self._clock = LoopingCall(self._play)
         self._clock.clock = reactor
@@ -86,7 +88,11 @@ class Media(DatagramProtocol):
         keys = (codec.pt for codec in codecs if codec.name == DTMF and codec.rate == 8000)
         if law != self.end.pt or self.end.received == 0:
             self.end = RtpEnd(self.peer.send_rtp, law, self.tone, next(keys, 101))
-            self.peer.on_rtp = self.end.feed
+
+    def _heard(self, packet: bytes) -> None:
+        if self.first_heard is None:
+            self.first_heard = reactor.seconds()
+        self.end.feed(packet)
 
     def _play(self) -> None:
         if self.peer.connected:

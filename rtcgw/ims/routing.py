@@ -21,7 +21,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from rtcgw.ims import screen
-from rtcgw.ims.called import called_user, candidates
+from rtcgw.ims.called import called_user, caller_of, candidates
 from rtcgw.ims.profiles import Profiles
 from rtcgw.ims.useragent import PRODUCT, ImsUserAgent
 from rtcgw.model.peer import PLAIN_PEER, PeerProfile
@@ -74,7 +74,7 @@ class RoutingFactory:
     """Every request that comes from the core passes here.
 
     `find_user(key)` gives the web user that a canonical key names, or None. `busy()` says whether new calls
-    must be turned away. `peer(request)` gives the profile of a caller.
+    must be turned away. `peers(uri)` says what kind of peer a caller is.
     """
 
     profiles: Profiles
@@ -84,7 +84,7 @@ class RoutingFactory:
     _busy: Callable[[], bool] = lambda: False
     _retry_after: int = 5
     """Seconds; some more are added at random, lest all come back at once."""
-    _peer: Callable[[Request], PeerProfile] = lambda request: PLAIN_PEER
+    _peers: Callable[[str], PeerProfile] = lambda uri: PLAIN_PEER
     counters: Counter[str] = field(factory=Counter, init=False)
     """What arrived and what became of it; the labels are fixed."""
 
@@ -117,7 +117,7 @@ class RoutingFactory:
             owner = self.index.find(request)
             peer = PLAIN_PEER if owner is None else owner.peer
         else:
-            peer = self._peer(request)
+            peer = self._peers(caller_of(request).uri)
         return screen.PRECONDITIONS if peer.preconditions else screen.EXTENSIONS
 
     # -- where it goes ---------------------------------------------------------------------

@@ -139,7 +139,6 @@ class Infos:
 
     _port: ISipPort
     _clock: IReactorTime
-    peer: PeerProfile
     _queue: deque[tuple[str, bytes]] = field(factory=deque, init=False)
     """Content types and bodies; the first one is out."""
     _asked: float = field(default=float("-inf"), init=False)
@@ -149,14 +148,14 @@ class Infos:
 
     # -- ours ------------------------------------------------------------------------------
 
-    def put(self, dialog: Dialog, event: Info | Keyframe) -> None:
-        """Send keys, or ask for a whole picture."""
+    def put(self, dialog: Dialog, event: Info | Keyframe, peer: PeerProfile) -> None:
+        """Send keys, if they may reach the peer at all, or ask for a whole picture."""
         if isinstance(event, Keyframe):
             now = self._clock.seconds()
             if now - self._asked >= PICTURE_GAP and dialog.takes("INFO") is not False:
                 self._asked = now
                 self._add(dialog, MEDIA_CONTROL, PICTURE_FAST_UPDATE)
-        elif self.peer.dtmf is not Dtmf.NONE:
+        elif peer.dtmf is not Dtmf.NONE:
             for digit in event.digits[:QUEUE_LIMIT]:
                 if digit.upper() in _KEYS:
                     body = f"Signal={digit.upper()}\r\nDuration={event.duration}\r\n"

@@ -102,6 +102,7 @@ class SipLeg:
         "asking",
         "barred",
         "change",
+        "clock",
         "dialog",
         "early",
         "ending",
@@ -135,6 +136,7 @@ class SipLeg:
         self.access = Access.CORE
         self.parent: ILegParent | None = None
         self.port = port
+        self.clock = clock
         self.peer = peer
         self.ladder = ladder
         self.on_dialog = on_dialog
@@ -157,7 +159,8 @@ class SipLeg:
         """Incoming: why the call ends, while BYE waits for the ACK."""
         self.change = Change(port, clock, ladder.t1, lambda: self.machine.handle(Input.UNACKED), peer)
         self.asking = Asking(self, port, clock, owner, self._their_change, ladder.answer_wait)
-        self.infos = Infos(port, clock, peer)
+        self.infos: Infos | None = None
+        """Keys and pictures by INFO; None until the first, for most calls have none."""
         self.history: deque[str] = deque(maxlen=HISTORY)
         self.machine = Machine(table, self, clock)
 
@@ -294,7 +297,7 @@ class SipLeg:
 
     def suit(self, peer: PeerProfile) -> None:
         """The peer is of another kind than it was thought to be."""
-        self.peer = self.change.peer = self.infos.peer = peer
+        self.peer = self.change.peer = peer
 
     def ask(self, event: Update) -> None:
         """The parent wants the session changed: the peer is asked."""
@@ -315,15 +318,20 @@ class SipLeg:
     def inform(self, event: Info | Keyframe) -> None:
         """Keys for the peer, or a wish for a whole picture."""
         assert self.dialog is not None
-        self.infos.put(self.dialog, event)
+        self._made_infos().put(self.dialog, event, self.peer)
 
     def informed(self, tx: ServerTransaction, request: Request) -> None:
         """INFO from the peer."""
-        response, event = self.infos.answer(request)
+        response, event = self._made_infos().answer(request)
         self.port.decorate(response, self.peer)
         tx.respond(response)
         if event is not None:
             self.report(event)
+
+    def _made_infos(self) -> Infos:
+        if self.infos is None:
+            self.infos = Infos(self.port, self.clock)
+        return self.infos
 
     def changing(self, tx: ServerTransaction, request: Request) -> None:
         """A re-INVITE or UPDATE. One without an offer can cross no offer of ours (RFC 3311 §5.2)."""
@@ -367,7 +375,8 @@ class SipLeg:
         """Nothing of this call is repeated or asked any more."""
         self.change.abandon()
         self.asking.end()
-        self.infos.end()
+        if self.infos is not None:
+            self.infos.end()
         if self.answers is not None:
             self.answers.acked()
 

@@ -77,6 +77,7 @@ _OUTGOING: _Rows = {
 
     (_S.REFUSED_ONCE, _I.SETUP): Row(_S.CALLING, (uac.place_again,)),
     (_S.REFUSED_ONCE, _I.END): Row(_S.ENDED, (uac.cleared,)),
+    (_S.REFUSED_ONCE, _I.PROGRESS_ACK): Row(_S.REFUSED_ONCE, (uac.browser_acknowledged,)),
     (_S.REFUSED_ONCE, _I.SUCCESS): Row(_S.REFUSED_ONCE, (uac.refuse_fork,)),
     (_S.REFUSED_ONCE, _I.ASK): Row(_S.REFUSED_ONCE, (SipLeg.ask_not_now,)),
     (_S.REFUSED_ONCE, _I.BYE): Row(_S.REFUSED_ONCE, (SipLeg.no_such,)),
@@ -187,7 +188,7 @@ _OUTGOING_IGNORED = {
         _I.SETUP, _I.CONFIRM, _I.AGAIN, _I.ACK_SENT, _I.ACK, _I.UNACKED, _I.BYE_DONE, _I.INFORM,
     },
     # The INVITE's transaction is over, and so are its early dialogs.
-    _S.REFUSED_ONCE: _CALLEES | _CHANGES | (_CALLERS - {_I.SETUP, _I.SUCCESS}) | {
+    _S.REFUSED_ONCE: _CALLEES | _CHANGES | (_CALLERS - {_I.SETUP, _I.SUCCESS, _I.PROGRESS_ACK}) | {
         _I.ACK, _I.UNACKED, _I.BYE_DONE, _I.LOST, _I.INFORM,
     },
     _S.CANCELLING: _CALLEES | _OVER | {

@@ -11,6 +11,7 @@ from rtcgw.ims.registration import Backoff, Registration
 from rtcgw.ims.routing import DialogIndex, RoutingFactory
 from rtcgw.ims.useragent import ImsUserAgent
 from rtcgw.model.identity import Profile
+from rtcgw.model.peer import PLAIN_PEER, PeerProfile
 from rtcgw.sip.flow import Hop
 from rtcgw.sip.message import Request
 from rtcgw.sip.server import ServerTransaction
@@ -40,6 +41,8 @@ class Rig:
     routing: RoutingFactory = field(init=False)
     invites: list[tuple[ImsUserAgent, ServerTransaction, Request, str]] = field(factory=list)
     busy: bool = False
+    peers: dict[str, PeerProfile] = field(factory=dict)
+    """By the caller's URI; others are plain."""
 
     def __attrs_post_init__(self) -> None:
         self.network = MemoryNetwork(self.clock)
@@ -62,7 +65,14 @@ class Rig:
                 backoff=self.backoff,
             )
             self.profiles.add(agent)
-        self.routing = RoutingFactory(self.profiles, index, USERS.get, self._invited, lambda: self.busy)
+        self.routing = RoutingFactory(
+            self.profiles,
+            index,
+            USERS.get,
+            self._invited,
+            lambda: self.busy,
+            peers=lambda uri: self.peers.get(uri, PLAIN_PEER),
+        )
         self.layer.user = self.routing
 
     def _invited(self, port: ImsUserAgent, tx: ServerTransaction, request: Request, user: str) -> None:

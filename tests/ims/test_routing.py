@@ -170,12 +170,26 @@ class OtherRequestTests(SynchronousTestCase):
 
     def test_methods_that_need_a_dialog(self) -> None:
         """BYE and its like out of the blue: there is no such call."""
-        for method in ("BYE", "PRACK", "UPDATE", "NOTIFY"):
+        for method in ("BYE", "PRACK", "UPDATE", "INFO", "NOTIFY"):
             for to in ("<sip:gw1@ims.test>", "<sip:gw1@ims.test>;tag=gone"):
                 self.rig = Rig().start()
                 response = self.ask(method, to)
                 assert response is not None
                 self.assertEqual(response.status, 481, method)
+
+    def test_preconditions(self) -> None:
+        """A peer may require preconditions where its profile has them: to begin a call, and inside one."""
+        required = {"require": "precondition"}
+        ims = PeerProfile(preconditions=True)
+        for peer, statuses in ((PLAIN_PEER, [420, 420]), (ims, [481, 200])):
+            self.rig = Rig(peers={"sip:bob@ims.test": peer}).start()
+            owner = Owner(peer)
+            self.rig.agent().add_dialog(DialogId("ask-UPDATE", "ours", "bob"), owner)
+            asked = [self.ask("UPDATE", **required), self.ask("UPDATE", "<sip:gw1@ims.test>;tag=ours", **required)]
+            self.assertEqual([response and response.status for response in asked], statuses)
+        refused = self.ask("UPDATE", "<sip:gw1@ims.test>;tag=gone", **required)
+        assert refused is not None
+        self.assertEqual((refused.status, refused.get("unsupported")), (420, "precondition"))
 
     def test_unknown_method(self) -> None:
         """405 with what we do speak."""

@@ -12,7 +12,7 @@ from rtcgw.ims.line import Line
 from rtcgw.ims.useragent import again_with
 from rtcgw.model.defaults import UDP_LIMIT
 from rtcgw.model.identity import Attach, Identity, Profile
-from rtcgw.model.peer import PLAIN_PEER
+from rtcgw.model.peer import PLAIN_PEER, PeerProfile, UriForm
 from rtcgw.sip.dialog import DialogId
 from rtcgw.sip.flow import Hop
 from rtcgw.sip.message import Request, Response
@@ -148,6 +148,44 @@ class InviteTests(SynchronousTestCase):
             self.assertEqual(str(agent.target(text)), uri)
         for text in ("", "sip:", "sip:b ob@x", "bob\r\nVia: x", "a b", "<sip:bob@x>", "tel:"):
             self.assertRaises(UriError, agent.target, text)
+
+
+class PeerTests(SynchronousTestCase):
+    """What a peer's profile changes."""
+
+    def test_form_of_numbers(self) -> None:
+        """A number is written as the peer takes it, in Request-URI and To; a name, or another domain's, as it is."""
+        agent = Rig().start().agent()
+        for dialled, sip, tel in (
+            ("+1 (555) 00-02", "sip:+15550002@ims.test;user=phone", "tel:+15550002"),
+            ("tel:+1-555;EXT=7;isub=9;b=1;A", "sip:+1555;isub=9;ext=7;a;b=1@ims.test;user=phone", ""),
+            ("tel:*21#;phone-context=ims.test", "sip:*21%23;phone-context=ims.test@ims.test;user=phone", ""),
+            ("tel:1234;phone-context=ims.test", "sip:1234;phone-context=ims.test@ims.test;user=phone", ""),
+            ("sip:+15550002@ims.test", "sip:+15550002@ims.test;user=phone", "tel:+15550002"),
+            ("sip:+15550002@far.test;user=phone", "", "tel:+15550002"),
+            ("sip:+15550002@far.test", "", ""),
+            ("sip:bob@ims.test", "", ""),
+            ("1234", "sip:1234@ims.test", "sip:1234@ims.test"),
+        ):
+            kept = str(agent.target(dialled))
+            for form, uri in ((UriForm.SIP, sip), (UriForm.TEL, tel), (UriForm.KEEP, "")):
+                invite = agent.invite(dialled, ALICE, PeerProfile(uri=form))
+                self.assertEqual((str(invite.uri), str(invite.to.uri)), (uri or kept,) * 2)
+
+    def test_preconditions(self) -> None:
+        """They are said to be supported to a peer that has them, and to nobody else."""
+        agent = Rig().start().agent()
+        for peer, supported in ((PLAIN_PEER, "100rel"), (PeerProfile(preconditions=True), "100rel, precondition")):
+            self.assertEqual(agent.invite("bob", ALICE, peer).get("supported"), supported)
+            response = Response(200)
+            agent.decorate(response, peer)
+            self.assertEqual(response.get("supported"), supported)
+
+    def test_trust(self) -> None:
+        """At the S-CSCF the gateway is inside the trust domain, behind a P-CSCF it is a phone before it."""
+        for attach, trusted in ((Attach.A, False), (Attach.B, True)):
+            profile = Profile("gw1", "gw1@ims.test", GW1.impus, "ims.test", attach=attach, secret="gw1-secret")
+            self.assertEqual(Rig((profile,)).agent().trusted, trusted)
 
 
 class AuthorizeTests(SynchronousTestCase):

@@ -16,6 +16,7 @@ from rtcgw.model.events import (
     Kind,
     Progress,
     ProgressAck,
+    ProgressAcked,
     Setup,
     Stage,
     Unacceptable,
@@ -111,6 +112,8 @@ class OutgoingTests(SynchronousTestCase):
             self.assertEqual(bench.request(method).statuses, [481])
         bench.leg.deliver(NEW)
         self.assertEqual(bench.heard[-1], CONFLICT)
+        bench.leg.deliver(ProgressAck())
+        self.assertEqual(bench.heard[-1], ProgressAcked())
         bench.response(200, "fork", tag="fork")
         self.assertEqual(bench.sent[-2:], ["ACK", "BYE"])
         bench.leg.deliver(again("other"))

@@ -37,6 +37,7 @@ from rtcgw.machine import Machine, Table
 from rtcgw.media.backend import Access
 from rtcgw.model.events import Candidates, Description, Event
 from rtcgw.model.identity import SessionId
+from rtcgw.model.reason import Reason
 from rtcgw.rtcweb.dialects import native
 from rtcgw.rtcweb.dialects.native import Id
 from rtcgw.rtcweb.legstates import BARE, MOVABLE, ORDERS, REQUESTS, LegEvent, LegState, Role
@@ -202,7 +203,7 @@ class BrowserLeg:
         if page.access is not self.access:
             # The media of the call are made for the one kind; a page of the other could not be heard.
             text = "The call was begun by a page with ICE, this one has none, or the reverse"
-            page.send(self.error(message.id, "media-incompatible", text))
+            page.send(self.error(message.id, Reason.MEDIA.word, text))
             return
         if self.page is not None:
             self.send(self.error(None, "moved", native.CODES["moved"]))

@@ -52,9 +52,10 @@ class World:
         reported, self.reported = self.reported, []
         return reported
 
-    def deliver(self, event: Event) -> None:
-        """An order to the newest leg."""
-        self.legs[-1].deliver(event)
+    def deliver(self, *events: Event) -> None:
+        """Orders to the newest leg."""
+        for event in events:
+            self.legs[-1].deliver(event)
 
     def ring(self, side: BrowserSide, name: str, setup: Setup, session: SessionId | None = None) -> list[BrowserLeg]:
         """An incoming call for a user."""

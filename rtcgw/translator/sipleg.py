@@ -137,8 +137,7 @@ class SipLeg:
         self.parent: ILegParent | None = None
         self.port = port
         self.clock = clock
-        self.peer = peer
-        self.ladder = ladder
+        self.peer, self.ladder = peer, ladder
         self.on_dialog = on_dialog
         self.dialog: Dialog | None = None
         """The call's dialog; None until one of the early ones wins."""
@@ -155,12 +154,11 @@ class SipLeg:
         """Outgoing: PRANSWERs whose OK is still owed to the caller."""
         self.answers: Answers | None = None
         """Incoming: what has been sent on the INVITE."""
-        self.ending: End = End(Reason.HANGUP)
+        self.ending = End(Reason.HANGUP)
         """Incoming: why the call ends, while BYE waits for the ACK."""
         self.change = Change(port, clock, ladder.t1, lambda: self.machine.handle(Input.UNACKED), peer)
         self.asking = Asking(self, port, clock, owner, self._their_change, ladder.answer_wait)
-        self.infos: Infos | None = None
-        """Keys and pictures by INFO; None until the first, for most calls have none."""
+        self.infos: Infos | None = None  # made with the first key or picture: most calls have none
         self.history: deque[str] = deque(maxlen=HISTORY)
         self.machine = Machine(table, self, clock)
 

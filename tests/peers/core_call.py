@@ -34,6 +34,8 @@ class CoreCall:
     """To an INVITE of the core, in order, repetitions included."""
     requests: list[Request] = field(factory=list)
     """From the gateway inside the dialog, the ACK too."""
+    canned: dict[str, list[tuple[int, str | None]]] = field(factory=dict)
+    """By method, statuses and descriptions of the coming answers to requests inside the dialog; then 200 without."""
     asked: Request | None = None
     """The phone's own last request inside the dialog."""
     _final: Response | None = None
@@ -189,5 +191,6 @@ class CoreCall:
 
 def put(message: Message, sdp: str | None) -> None:
     if sdp is not None:
-        message.set("content-type", SDP_TYPE)
+        if "content-type" not in message.headers:
+            message.set("content-type", SDP_TYPE)
         message.body = sdp.encode()

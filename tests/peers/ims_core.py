@@ -19,6 +19,7 @@ meant for says what happens at once, and the test does the rest.
     call = core.calls[-1]
     call.ring() / call.progress(sdp, reliable=True) / call.answer(sdp) / call.reject(486, "Busy Here")
     call.bye() ; call.answer_again() ; call.challenge()
+    call.canned["INVITE"] = [(491, None), (200, sdp)]    # answers to requests inside the dialog, in order
     call.acked, call.pracked, call.cancelled, call.ended, call.invite
 
 Calls from a phone:
@@ -344,9 +345,10 @@ class ImsCore:
         if request.method == "SUBSCRIBE":
             self._refresh_subscription(request, source)
         elif request.method != "ACK":
-            found = call is not None
-            status, phrase = (200, "OK") if found else (481, "Call/Transaction Does Not Exist")
-            self.reply(request, make_response(request, status, phrase), source)
+            status, sdp = (481, None) if call is None else (call.canned.get(request.method) or [(200, None)]).pop(0)
+            response = make_response(request, status, None)
+            put(response, sdp)
+            self.reply(request, response, source)
 
     def _refresh_subscription(self, request: Request, source: Address) -> None:
         key = request.from_.uri.key

@@ -31,7 +31,7 @@ window.lab = async (options = {}, welcome = {}) => {
     get(message) { this.onmessage({ data: typeof message === 'string' ? message : JSON.stringify(message) }); }
     of(type) { return this.sent.filter((message) => message.type === type); }
   }
-  const gateway = new Rtcgw('ws://x/ws', { WebSocket: FakeSocket, timeout: 0.2, ...options });
+  const gateway = new Rtcgw('ws://x/ws', { WebSocket: FakeSocket, timeout: 0.2, reconnect: false, ...options });
   const events = [];
   for (const type of ['incoming', 'closed', 'error', 'unknown']) {
     gateway.addEventListener(type, (event) => events.push([type, event.detail]));

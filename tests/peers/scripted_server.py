@@ -5,8 +5,8 @@
     ...
     await server.stop()
 
-Who is called decides what happens: `busy`, `ring`, `early`, `talk`, `nobody`, `silent` are scripts,
-the name of a logged-in user rings at that user's page. The page is served as the gateway serves
+Who is called decides what happens: `busy`, `ring`, `early`, `talk` and others of `SCRIPTS` are scripts, as are
+`nobody` and `silent`; the name of a logged-in user rings at that user's page. The page is served as the gateway serves
 it, and all that it sends is read by the gateway's own strict decoder: what that refuses stands in
 `complaints`.
 
@@ -46,6 +46,10 @@ class Leg:
     page: Connection | None
     peer: Leg | None = None
     answered: bool = False
+    early: str = ""
+    """The page's early answer."""
+    offered: str = ""
+    """The page's last offer."""
     owed: list[tuple[str, Any]] = field(factory=list)
     """Type and id of requests whose reply waits for the other page."""
 
@@ -90,7 +94,12 @@ class ScriptedServer:
         self.complaints: list[str] = []
         self.connections: set[Connection] = set()
         self.legs: dict[str, Leg] = {}
-        self.capabilities = ["progress", "trickle", "resume"]
+        self.capabilities = ["progress", "trickle", "resume", "ringback", "dtmf"]
+        self.ice_servers: list[dict[str, Any]] = []
+        self.ice_ttl: float | None = None
+        """Seconds; pages ask again before."""
+        self.conflicts = 0
+        """So many of the pages' next changes are refused, as if they had met one of ours."""
         self.grace = 10.0
         self.mute = False
         """Reply to nothing from now on."""
@@ -178,7 +187,7 @@ class ScriptedServer:
             **reply,
             version="1.0",
             server="scripted",
-            iceServers=[],
+            **({"iceServers": self.ice_servers} | ({} if self.ice_ttl is None else {"iceTtl": self.ice_ttl})),
             ping=20,
             grace=self.grace,
             ladder="auto",
@@ -189,7 +198,10 @@ class ScriptedServer:
 
     def _offer(self, page: Connection, message: Message) -> None:
         if "session" in message:
-            self._change(page, message)
+            if message["session"] in self.legs:
+                self._change(page, message)
+            else:
+                self._reply(page, message)
             return
         name = re.sub(r"^sip:|@.*", "", message["to"])
         if name == "silent":
@@ -198,6 +210,7 @@ class ScriptedServer:
             page.send("ERROR", id=message["id"], code="not-found", text="There is no such user.")
             return
         leg = self._leg(page.user, page)
+        leg.offered = message["sdp"]
         page.send("WAITING", id=message["id"], session=leg.session, to=message["to"])
         if name in SCRIPTS:
             SCRIPTS[name](leg, message["sdp"])
@@ -209,12 +222,17 @@ class ScriptedServer:
 
     def _change(self, page: Connection, message: Message) -> None:
         leg = self.legs[message["session"]]
+        if self.conflicts:
+            self.conflicts -= 1
+            leg.send("ERROR", id=message["id"], code="conflict", text="The gateway's own OFFER is on its way.")
+            return
         leg.page = page
+        leg.offered = message["sdp"]
         leg.owed.append(("OFFER", message["id"]))
         if leg.peer is None:
             leg.settle(sdp=answer_sdp(message["sdp"]), sdpType="answer")
         else:
-            leg.peer.send("OFFER", sdp=message["sdp"], sdpType="offer", **{"from": {"uri": leg.user}}, to=leg.peer.user)
+            leg.peer.send("OFFER", sdp=message["sdp"], sdpType="offer")
 
     def _ringing(self, page: Connection, message: Message) -> None:
         leg = self._reply(page, message)
@@ -224,7 +242,8 @@ class ScriptedServer:
     def _answer(self, page: Connection, message: Message) -> None:
         leg = self.legs[message["session"]]
         peer = leg.peer
-        if "sdp" not in message or peer is None or leg.answered:
+        sdp = message.get("sdp", leg.early)
+        if not sdp or peer is None or leg.answered:
             self._reply(page, message)
             if peer is not None and "sdp" in message:
                 peer.settle(sdp=message["sdp"], sdpType="answer")
@@ -233,7 +252,7 @@ class ScriptedServer:
             return
         leg.answered = peer.answered = True
         leg.owed.append(("ANSWER", message["id"]))
-        peer.send("OK", **{"for": "OFFER"}, sdp=message["sdp"], sdpType="answer")
+        peer.send("OK", **{"for": "OFFER"}, sdp=sdp, sdpType="answer")
 
     def _candidate(self, page: Connection, message: Message) -> None:
         leg = self._reply(page, message)
@@ -247,7 +266,27 @@ class ScriptedServer:
             self._end(leg, message.get("reason", "hangup"))
 
     def _pranswer(self, page: Connection, message: Message) -> None:
-        self._reply(page, message)
+        leg = self._reply(page, message)
+        if leg is not None and "sdp" in message:
+            leg.early = message["sdp"]
+            if leg.peer is not None:
+                leg.peer.send("PROGRESS", sdp=leg.early, sdpType="pranswer")
+                leg.peer.send("RINGBACK", sound="local")
+
+    def _decline(self, page: Connection, message: Message) -> None:
+        leg = self._reply(page, message)
+        if leg is not None and leg.peer is not None and leg.peer.owed:
+            _, request = leg.peer.owed.pop(0)
+            leg.peer.send("ERROR", id=request, code=message["reason"], text="As the other side said.")
+
+    def _dtmf(self, page: Connection, message: Message) -> None:
+        leg = self._reply(page, message)
+        if leg is not None and leg.peer is not None:
+            leg.peer.send("DTMF", tones=message["tones"])
+
+    def _ice_servers(self, page: Connection, message: Message) -> None:
+        reply = {"for": "ICE_SERVERS", "id": message["id"], "iceServers": self.ice_servers, "ttl": self.ice_ttl}
+        page.send("OK", **reply)
 
     def _ice(self, page: Connection, message: Message) -> None:
         self._reply(page, message)
@@ -283,45 +322,88 @@ class ScriptedServer:
             other.send("HANGUP", reason=reason, text="As the other side said.")
 
 
-def answer_sdp(offer: str) -> str:
-    """An answer that a browser accepts: G.711 at a port where nobody listens."""
-    lines = [line for line in offer.splitlines() if line.startswith(("a=mid:", "a=setup:"))]
-    mid = lines[[line.startswith("a=mid:") for line in lines].index(True)]
-    return "\r\n".join(
-        (
-            "v=0",
-            "o=- 1 1 IN IP4 127.0.0.1",
-            "s=-",
-            "t=0 0",
-            "a=ice-lite",
-            f"a=group:BUNDLE {mid.removeprefix('a=mid:')}",
-            "m=audio 9 UDP/TLS/RTP/SAVPF 0",
-            "c=IN IP4 127.0.0.1",
-            "a=rtpmap:0 PCMU/8000",
-            mid,
-            "a=rtcp-mux",
-            "a=sendrecv",
-            "a=setup:passive",
-            f"a=fingerprint:sha-256 {':'.join(['00'] * 32)}",
-            "a=ice-ufrag:script",
-            "a=ice-pwd:scriptedscriptedscripted",
-            "a=candidate:1 1 udp 2130706431 127.0.0.1 9 typ host",
-            "",
-        )
-    )
+def answer_sdp(offer: str, video: bool = False, formats: str = "0") -> str:
+    """An answer that a browser accepts: G.711, and VP8 where `video`, at a port where nobody listens."""
+    return _description(offer, "passive", {"audio": formats, "video": _vp8(offer) if video else ""})
 
 
-def _talk(leg: Leg, offer: str) -> None:
+def offer_sdp(offer: str, video: bool = False) -> str:
+    """An offer within the call that the page's `offer` began: the same again, or with a picture added."""
+    if video and "m=video" not in offer:
+        offer += "m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:added\r\na=rtpmap:96 VP8/90000\r\n"
+    return _description(offer, "actpass", {"audio": "0", "video": _vp8(offer) if video else ""})
+
+
+def _vp8(offer: str) -> str:
+    found = re.search(r"a=rtpmap:(\d+) VP8/90000", offer)
+    return "" if found is None else found[1]
+
+
+def _description(offer: str, setup: str, formats: dict[str, str]) -> str:
+    """A description with a section for each of the offer's; without a format, its port is 0."""
+    sections = [
+        (found[1], found[2], formats[found[1]])
+        for found in re.finditer(r"^m=(audio|video) .*?^a=mid:(\S+)", offer, re.MULTILINE | re.DOTALL)
+    ]
+    bundle = " ".join(mid for _, mid, used in sections if used)
+    lines = ["v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=-", "t=0 0", "a=ice-lite", f"a=group:BUNDLE {bundle}"]
+    for kind, mid, used in sections:
+        lines += _section(kind, mid, used, setup)
+    return "\r\n".join((*lines, ""))
+
+
+_MAPS = {"0": "PCMU/8000", "8": "PCMA/8000", "126": "telephone-event/8000"}
+
+
+def _section(kind: str, mid: str, formats: str, setup: str) -> list[str]:
+    return [
+        f"m={kind} {9 if formats else 0} UDP/TLS/RTP/SAVPF {formats or 0}",
+        "c=IN IP4 127.0.0.1",
+        *(f"a=rtpmap:{each} {_MAPS.get(each, 'VP8/90000')}" for each in formats.split()),
+        f"a=mid:{mid}",
+        "a=rtcp-mux",
+        "a=sendrecv" if formats else "a=inactive",
+        f"a=setup:{setup}",
+        f"a=fingerprint:sha-256 {':'.join(['00'] * 32)}",
+        "a=ice-ufrag:script",
+        "a=ice-pwd:scriptedscriptedscripted",
+        "a=candidate:1 1 udp 2130706431 127.0.0.1 9 typ host",
+    ]
+
+
+def _warm(leg: Leg, offer: str) -> None:
+    """The gateway's own early answer, so that the page connects while it rings."""
+    leg.send("PROGRESS", sdp=answer_sdp(offer), sdpType="pranswer")
+
+
+def _ring(leg: Leg, offer: str) -> None:
+    _warm(leg, offer)
+    leg.send("RINGING")
+    leg.send("RINGBACK", sound="local")
+
+
+def _early(leg: Leg, offer: str) -> None:
+    """The network's announcement, heard before the answer."""
+    _ring(leg, offer)
+    leg.send("PROGRESS", sdp=answer_sdp(offer, formats="8"), sdpType="pranswer")
+    leg.send("RINGBACK", sound="network")
+
+
+def _talk(leg: Leg, offer: str, video: bool = False, formats: str = "0") -> None:
     leg.answered = True
     leg.send("RINGING")
-    leg.send("OK", **{"for": "OFFER"}, sdp=answer_sdp(offer), sdpType="answer")
+    leg.send("OK", **{"for": "OFFER"}, sdp=answer_sdp(offer, video, formats), sdpType="answer")
 
 
 SCRIPTS: dict[str, Callable[[Leg, str], None]] = {
     "busy": lambda leg, _: leg.send("HANGUP", reason="busy", text="Busy Here", status=486),
-    "ring": lambda leg, _: leg.send("RINGING"),
-    "early": lambda leg, offer: leg.send("RINGING", sdp=answer_sdp(offer), sdpType="pranswer"),
+    "ring": _ring,
+    "bare": lambda leg, _: leg.send("RINGING"),
+    "early": _early,
+    "sound": lambda leg, offer: leg.send("RINGING", sdp=answer_sdp(offer), sdpType="pranswer"),
     "talk": _talk,
+    "keys": lambda leg, offer: _talk(leg, offer, formats="0 126"),
+    "film": lambda leg, offer: _talk(leg, offer, video=True),
     "echo": _talk,
 }
 """The number called -> what it does."""

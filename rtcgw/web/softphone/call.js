@@ -1,14 +1,18 @@
 /**
- * One call: its state, its peer connection, its sound.
+ * One call: its state, and what is said about it to the gateway.
  *
  * States are those of the gateway's own user agent (the patent's Fig. 7). Whether a call was
  * placed or received is its `role`; both begin in `Calling`. What the gateway says is handled in
  * order, one message after the other (`#inOrder`), because applying a description takes time and
- * the next message must not overtake it.
+ * the next message must not overtake it. Its media are in `sound.js`, and below that the peer
+ * connection in `peering.js`, changes of an answered call in `changes.js`, getting lost sound back in
+ * `recovery.js`.
  */
 
-import { RtcgwError, sentence } from './errors.js';
-import { nominatedPair, openMicrophone } from './media.js';
+import { showsVideo } from './changes.js';
+import { asError, sentence } from './errors.js';
+import { Sound } from './sound.js';
+import { Turns } from './waiting.js';
 
 /** The states of Fig. 7. `Idle` is before the call; a Call never has it. */
 export const State = Object.freeze({
@@ -22,16 +26,19 @@ export const State = Object.freeze({
 /** Seconds to wait for a reply that waits for the other side itself; SIP gives it 32. */
 const FAR_REPLY = 40;
 
-/** Milliseconds of a DTMF tone and of the pause after it; RFC 4733 receivers want 40 and more. */
-const TONE_MS = 160;
-const PAUSE_MS = 80;
-
 /**
  * @typedef {object} CallPort what a call may use of its connection
- * @property {HTMLAudioElement | null} audio
+ * @property {HTMLMediaElement | null} audio
  * @property {MediaTrackConstraints | boolean} microphone
- * @property {RTCConfiguration} rtc
- * @property {boolean} trickle whether the gateway wants our candidates
+ * @property {MediaTrackConstraints | boolean} camera
+ * @property {boolean} warm whether an incoming call's media are set up while it rings
+ * @property {boolean} answerVideo whether our camera goes on when the other side shows video
+ * @property {() => RTCConfiguration} configuration as it is now
+ * @property {import('./relays.js').Relays} relays
+ * @property {(name: string) => boolean} can what the gateway is capable of
+ * @property {number} grace seconds that a call outlives its connection
+ * @property {() => boolean} open whether the gateway can be asked
+ * @property {() => Promise<boolean>} check whether the gateway is there; the connection is given up if not
  * @property {(message: import('./rtcgw.js').Message, timeout?: number) => Promise<import('./rtcgw.js').Message>} request
  * @property {(call: Call, session: string) => void} adopt
  * @property {(call: Call) => void} forget
@@ -50,47 +57,55 @@ const PAUSE_MS = 80;
  * Events, each a CustomEvent:
  * - `state` {state, before}
  * - `ringing`: the other side rings (caller only)
- * - `progress`: there is early sound; `ringing` needs no tone of ours now
+ * - `ringback` {sound}: who makes what the caller hears now: `local` (the page), `network`, `none`
+ * - `progress`: the network plays something itself
  * - `connected`: answered
- * - `media` {state}: the peer connection's `connected`, `disconnected`, `failed`
+ * - `media` {state}: the peer connection's `connected`, `disconnected`, `failed`; or `relay-refused`,
+ *   `relay-unreachable` with {text, code, url}
  * - `muted` {muted}
+ * - `video` {sending, receiving}
+ * - `trouble` {code, text}: something failed that does not end the call
+ * - `tones` {tones}: the other side pressed keys
+ * - `quality` {@link import('./quality.js').Quality}, every two seconds
  * - `ended` {@link Ended}
  */
 export class Call extends EventTarget {
   /** @type {CallPort} */ #port;
-  /** @type {RTCPeerConnection | null} */ #peer = null;
-  /** @type {MediaStream | null} */ #microphone = null;
+  #sound;
+  #turns = new Turns();
   #offer;
-  #early = '';
+  #withVideo;
   #state = State.CALLING;
-  #muted = false;
-  #restarted = false;
-  #graceTimer = 0;
+  #earlySound = false;
+  #given = false;
   /** @type {Ended | null} */ #ended = null;
-  /** @type {Promise<void>} the tail of the work in order */ #tail = Promise.resolve();
-  /** @type {(RTCIceCandidateInit | null)[]} ours, until the session has a name */ #ourCandidates = [];
-  /** @type {RTCIceCandidateInit[]} theirs, until there is a description */ #theirCandidates = [];
 
   /**
    * Made by `Rtcgw`, not by pages.
    *
    * @param {CallPort} port
-   * @param {{role: 'caller' | 'callee', remote: {uri: string, name: string}, session?: string, offer?: string}} init
+   * @param {{role: 'caller' | 'callee', remote: {uri: string, name: string}, session?: string, offer?: string, video?: boolean}} init
    */
-  constructor(port, { role, remote, session = '', offer = '' }) {
+  constructor(port, { role, remote, session = '', offer = '', video = false }) {
     super();
     this.#port = port;
     this.#offer = offer;
+    this.#withVideo = video;
+    this.#sound = new Sound(port, this.#line());
     /** @type {'caller' | 'callee'} */
     this.role = role;
     /** @type {{uri: string, name: string}} the other side */
     this.remote = remote;
     /** @type {string} the gateway's name for the call; '' until it has given one */
     this.session = session;
-    /** @type {MediaStream} what the other side says */
-    this.remoteStream = new MediaStream();
+    /** @type {MediaStream} what the other side says and shows */
+    this.remoteStream = this.#sound.remote;
+    /** @type {boolean} the caller has a picture to show */
+    this.offersVideo = showsVideo(offer);
     /** @type {boolean} the other side rings */
     this.ringing = false;
+    /** @type {'local' | 'network' | 'none'} who makes what the caller hears before the answer */
+    this.ringback = 'none';
     /** @type {boolean} we have answered, and wait until the other side knows */
     this.answering = false;
     /** @type {number} when it was answered, ms since the epoch; 0 before */
@@ -109,12 +124,22 @@ export class Call extends EventTarget {
 
   /** @returns {boolean} */
   get muted() {
-    return this.#muted;
+    return this.#sound.devices.muted;
+  }
+
+  /** Whose picture is shown to whom. @returns {{sending: boolean, receiving: boolean}} */
+  get video() {
+    return this.#sound.changes.video;
+  }
+
+  /** Our own picture, for a preview; null while the camera is off. @returns {MediaStream | null} */
+  get localVideo() {
+    return this.#sound.devices.camera;
   }
 
   /** The peer connection, for statistics; null before there is one. @returns {RTCPeerConnection | null} */
   get peer() {
-    return this.#peer;
+    return this.#sound.peer;
   }
 
   /** Begin: a caller's offer goes out, a callee says that it rings. Called by `Rtcgw`. */
@@ -124,22 +149,21 @@ export class Call extends EventTarget {
     } else if (!this.#offer) {
       this.hangup('media-incompatible');
     } else {
-      this.#tell({ type: 'RINGING', session: this.session });
+      this.#tell('RINGING');
+      if (this.#port.warm) this.#inOrder(() => this.#warmUp());
     }
   }
 
-  /** Take an incoming call. Resolves when it is connected, or has ended; `ended` tells why. @returns {Promise<void>} */
-  answer() {
-    if (this.role !== 'callee' || this.#state !== State.CALLING || this.answering) return this.#tail;
+  /**
+   * Take an incoming call. Resolves when it is connected, or has ended; `ended` tells why.
+   *
+   * @param {{video?: boolean}} [how] `video`: with our camera on, if they show video
+   * @returns {Promise<void>}
+   */
+  answer({ video = false } = {}) {
+    if (this.role !== 'callee' || this.#state !== State.CALLING || this.answering) return this.#turns.done;
     this.answering = true;
-    return this.#inOrder(async () => {
-      const peer = await this.#open();
-      if (!peer) return;
-      await this.#setRemote('offer', this.#offer);
-      await peer.setLocalDescription();
-      await this.#ask({ type: 'ANSWER', session: this.session, sdp: peer.localDescription?.sdp });
-      this.#connected();
-    });
+    return this.#inOrder(() => this.#answer(video));
   }
 
   /**
@@ -148,70 +172,75 @@ export class Call extends EventTarget {
    * @param {string} [reason] a reason word; the fitting one where left out
    */
   hangup(reason) {
-    if (this.#state === State.HANGUP) return;
+    if (this.#over) return;
     const word = reason ?? this.#usualReason();
-    if (this.session) this.#tell({ type: 'HANGUP', session: this.session, reason: word });
+    if (this.session) this.#tell('HANGUP', { reason: word });
     this.#end({ reason: word, text: sentence(reason ? word : 'hangup') });
   }
 
   /** @param {boolean} muted whether the other side hears silence */
   mute(muted) {
-    this.#muted = muted;
-    this.#applyMute();
+    this.#sound.devices.mute(muted);
     this.#emit('muted', { muted });
   }
 
   /**
-   * Send tones (RFC 4733). Tones still waiting are sent first.
+   * Send tones: as RFC 4733 has it where the other side takes that, else by way of the gateway.
+   * Tones still waiting are sent first.
    *
    * @param {string} tones any of 0-9 A-D * # and `,` for a pause of two seconds
-   * @returns {boolean} false when the other side takes none
+   * @returns {boolean} false when they cannot be sent, or not yet
    */
   sendDtmf(tones) {
-    const dtmf = this.#peer?.getSenders().find((sender) => sender.dtmf)?.dtmf;
-    if (this.#state !== State.IN_CALL || !dtmf?.canInsertDTMF) return false;
-    dtmf.insertDTMF(dtmf.toneBuffer + tones, TONE_MS, PAUSE_MS);
-    return true;
+    return this.#state === State.IN_CALL && this.#sound.sendTones(tones);
   }
 
   /**
-   * Find a new way for the sound (an ICE restart). Also how a call is taken up again after its
-   * connection was lost and made anew; `Rtcgw.login` does that.
+   * Show our picture too.
    *
-   * @returns {Promise<void>}
+   * @returns {Promise<void>} rejected with RtcgwError `camera-...`, `video-refused` or the gateway's refusal; the
+   *   call goes on without
    */
-  restart() {
-    return this.#inOrder(async () => {
-      const peer = this.#peer;
-      if (!peer || (this.#state !== State.IN_CALL && this.#state !== State.RELOADING)) return;
-      peer.restartIce();
-      await peer.setLocalDescription();
-      const reply = await this.#ask({ type: 'OFFER', session: this.session, sdp: peer.localDescription?.sdp });
-      await this.#setRemote('answer', String(reply.sdp ?? ''));
-      globalThis.clearTimeout(this.#graceTimer);
-      if (this.#state === State.RELOADING) this.#change(State.IN_CALL);
-    });
+  addVideo() {
+    return this.#sound.changes.addVideo();
+  }
+
+  /** Show our picture no longer; the other side's stays. @returns {Promise<void>} never rejected */
+  removeVideo() {
+    return this.#sound.changes.removeVideo();
   }
 
   /**
-   * A message of the gateway for this call that replies to no request. Called by `Rtcgw`.
+   * Find a new way for the sound (an ICE restart). It happens by itself when the sound is lost.
    *
-   * @param {import('./rtcgw.js').Message} message
+   * @returns {Promise<void>} resolved when it is there, or the call has ended
    */
+  async restart() {
+    if (this.#talking) await this.#sound.recover();
+  }
+
+  // ---------------------------------------------------------------- what Rtcgw tells
+
+  /** @param {import('./rtcgw.js').Message} message of the gateway for this call that replies to no request */
   receive(message) {
     const sdp = typeof message.sdp === 'string' ? message.sdp : '';
-    if (message.type === 'HANGUP') {
+    const { type } = message;
+    if (type === 'HANGUP') {
       const reason = String(message.reason ?? 'hangup');
       const status = Number(message.status) || undefined;
       this.#end({ reason, text: sentence(reason, String(message.text ?? '')), status });
-    } else if (message.type === 'RINGING' || message.type === 'PROGRESS') {
-      this.#inOrder(() => this.#progress(message.type === 'RINGING', sdp));
-    } else if (message.type === 'OK' && message.for === 'OFFER') {
+    } else if (type === 'RINGING' || type === 'PROGRESS') {
+      this.#inOrder(() => this.#progress(type === 'RINGING', sdp));
+    } else if (type === 'RINGBACK') {
+      this.#inOrder(async () => this.#soundFrom(message.sound));
+    } else if (type === 'OK' && message.for === 'OFFER') {
       this.#inOrder(() => this.#answered(sdp));
-    } else if (message.type === 'OFFER' && sdp) {
-      this.#inOrder(() => this.#reoffered(sdp));
-    } else if (message.type === 'CANDIDATE') {
-      this.#inOrder(() => this.#candidate(message));
+    } else if (type === 'OFFER' && sdp) {
+      this.#inOrder(() => this.#sound.changes.answer(sdp, this.#port.answerVideo));
+    } else if (type === 'CANDIDATE') {
+      this.#inOrder(() => this.#sound.peering.candidate(message));
+    } else if (type === 'DTMF' && typeof message.tones === 'string') {
+      this.#emit('tones', { tones: message.tones });
     }
     // Anything else is of a later version: it asks nothing of us.
   }
@@ -222,32 +251,73 @@ export class Call extends EventTarget {
    * @param {number} grace seconds; 0 ends the call whatever its state
    */
   connectionLost(grace) {
-    const waits = this.#state === State.RELOADING;
-    if (this.#state === State.IN_CALL && grace > 0) {
-      this.#change(State.RELOADING);
-      this.#graceTimer = globalThis.setTimeout(() => this.#lost(), grace * 1000);
-    } else if (!waits || grace === 0) {
-      this.#lost();
-    }
+    if (this.#talking && grace > 0) this.#sound.recover(grace);
+    else this.#end({ reason: 'connection-lost', text: sentence('connection-lost') });
+  }
+
+  /** The connection is there again: the call is taken up. */
+  connectionBack() {
+    this.#sound.wake();
+  }
+
+  /** The machine's network may have changed. */
+  networkChanged() {
+    if (this.#talking) this.#sound.suspect();
+  }
+
+  /** @param {RTCIceServer[]} servers there are new ones */
+  useServers(servers) {
+    this.#sound.useServers(servers);
   }
 
   // ---------------------------------------------------------------- placing and answering
 
   async #place() {
-    const peer = await this.#open();
-    if (!peer) return;
-    await peer.setLocalDescription();
-    if (this.#over()) return;
-    const sdp = peer.localDescription?.sdp;
+    if (!(await this.#sound.open(this.#withVideo))) return;
+    await this.#port.relays.fresh();
+    if (this.#over) return;
+    const { peering } = this.#sound;
+    await this.#sound.carry();
+    const sdp = await peering.offer();
+    if (this.#over) return;
     const waiting = await this.#port.request({ type: 'OFFER', to: this.remote.uri, sdp });
     this.session = String(waiting.session ?? '');
-    if (this.#over()) {
+    if (this.#over) {
       // Hung up before the gateway had given the call a name.
-      this.#tell({ type: 'HANGUP', session: this.session, reason: 'cancelled' });
+      this.#tell('HANGUP', { reason: 'cancelled' });
       return;
     }
     this.#port.adopt(this, this.session);
-    this.#flushCandidates();
+    peering.release();
+  }
+
+  /** Have everything ready while it rings, but for the microphone: that is for the user's answer to switch on. */
+  async #warmUp() {
+    if (this.answering) return;
+    const { peering } = this.#sound;
+    await peering.take('offer', this.#offer);
+    await peering.carry('audio', null);
+    const sdp = await peering.earlyAnswer();
+    const given = () => {
+      this.#given = true;
+    };
+    // Not waited for, since the user's answer must not be; refused, the answer carries the description.
+    this.#ask('PRANSWER', { sdp }).then(given, () => undefined);
+    peering.release();
+  }
+
+  /** @param {boolean} video */
+  async #answer(video) {
+    if (!(await this.#sound.open(video && this.offersVideo))) return;
+    const { peering } = this.#sound;
+    if (!peering.peer.remoteDescription) await peering.take('offer', this.#offer);
+    await this.#sound.carry();
+    this.#sound.listen();
+    const { sdp, news } = await peering.answer();
+    const answered = this.#ask('ANSWER', this.#given && !news ? {} : { sdp });
+    peering.release();
+    await answered;
+    this.#connected();
   }
 
   /**
@@ -257,151 +327,73 @@ export class Call extends EventTarget {
   async #progress(ringing, sdp) {
     if (this.role !== 'caller' || this.#state !== State.CALLING) return;
     if (sdp) {
-      this.#early = sdp;
-      await this.#setRemote('pranswer', sdp);
-      this.#emit('progress', null);
-      this.#tell({ type: 'PRANSWER', session: this.session });
+      this.#earlySound = true;
+      await this.#sound.peering.take('pranswer', sdp);
+      this.#tell('PRANSWER');
     }
     if (ringing) {
       this.ringing = true;
       this.#emit('ringing', null);
     }
+    // A gateway that does not say who makes the tone has early descriptions for early sound only.
+    if (!this.#port.can('ringback')) this.#soundFrom(this.#earlySound ? 'network' : 'local');
+  }
+
+  /** @param {unknown} sound */
+  #soundFrom(sound) {
+    if (this.#state !== State.CALLING || (sound !== 'local' && sound !== 'network' && sound !== 'none')) return;
+    if (sound === this.ringback) return;
+    this.ringback = sound;
+    if (sound === 'network') {
+      this.#sound.listen();
+      this.#emit('progress', null);
+    }
+    this.#emit('ringback', { sound });
   }
 
   /** @param {string} sdp the answer; '' when the early description was the last word */
   async #answered(sdp) {
     if (this.role !== 'caller' || this.#state !== State.CALLING) return;
-    await this.#setRemote('answer', sdp || this.#early);
-    this.#tell({ type: 'ANSWER', session: this.session });
+    await this.#sound.peering.take('answer', sdp);
+    this.#tell('ANSWER');
     this.#connected();
   }
 
-  /** @param {string} sdp an offer within the call: the other side changed something */
-  async #reoffered(sdp) {
-    if (!this.#peer || this.#state !== State.IN_CALL) return;
-    await this.#setRemote('offer', sdp);
-    await this.#peer.setLocalDescription();
-    await this.#ask({ type: 'ANSWER', session: this.session, sdp: this.#peer.localDescription?.sdp });
-  }
-
   #connected() {
-    if (this.#over()) return;
+    if (this.#over) return;
     this.connectedAt = Date.now();
     this.ringing = false;
+    this.ringback = 'none';
     this.#change(State.IN_CALL);
     this.#emit('connected', null);
+    this.#sound.begin();
   }
 
-  // ---------------------------------------------------------------- sound
+  // ---------------------------------------------------------------- inside
 
-  /** The microphone and a peer connection; null when the call ended meanwhile. @returns {Promise<RTCPeerConnection | null>} */
-  async #open() {
-    const microphone = await openMicrophone(this.#port.microphone);
-    if (this.#over()) {
-      for (const track of microphone.getTracks()) track.stop();
-      return null;
-    }
-    this.#microphone = microphone;
-    this.#applyMute();
-    const peer = new RTCPeerConnection(this.#port.rtc);
-    this.#peer = peer;
-    for (const track of microphone.getAudioTracks()) peer.addTrack(track, microphone);
-    peer.ontrack = (event) => this.#heard(event.track);
-    peer.onconnectionstatechange = () => this.#mediaState(peer.connectionState);
-    if (this.#port.trickle) peer.onicecandidate = (event) => this.#ourCandidate(event.candidate);
-    return peer;
-  }
-
-  /** @param {MediaStreamTrack} track */
-  #heard(track) {
-    this.remoteStream.addTrack(track);
-    const { audio } = this.#port;
-    if (!audio) return;
-    audio.srcObject = this.remoteStream;
-    // Refused only where the user has not touched the page; then its own controls are the way.
-    audio.play().catch(() => undefined);
-  }
-
-  #applyMute() {
-    for (const track of this.#microphone?.getAudioTracks() ?? []) track.enabled = !this.#muted;
-  }
-
-  /** @param {RTCPeerConnectionState} state */
-  #mediaState(state) {
-    if (this.#over()) return;
-    this.#emit('media', { state });
-    if (state === 'connected') this.#reportPair();
-    if (state !== 'failed') return;
-    if (this.#state === State.IN_CALL && !this.#restarted) {
-      this.#restarted = true;
-      this.restart();
-    } else if (this.#state !== State.RELOADING) {
-      this.hangup('media-lost'); // without a connection, the way back is a new one: the grace time decides
-    }
-  }
-
-  /** Tell the gateway which way the sound goes (its ICE handler keeps it for whoever looks for faults). */
-  async #reportPair() {
-    const peer = this.#peer;
-    if (!peer) return;
-    const pair = await nominatedPair(peer);
-    if (pair && !this.#over()) this.#tell({ type: 'ICE', session: this.session, pair });
-  }
-
-  /**
-   * @param {RTCSdpType} type
-   * @param {string} sdp
-   */
-  async #setRemote(type, sdp) {
-    if (!this.#peer) return;
-    try {
-      await this.#peer.setRemoteDescription({ type, sdp });
-    } catch {
-      throw new RtcgwError('media-failed');
-    }
-    for (const candidate of this.#theirCandidates.splice(0)) await this.#peer.addIceCandidate(candidate);
-  }
-
-  /** @param {RTCIceCandidate | null} candidate */
-  #ourCandidate(candidate) {
-    this.#ourCandidates.push(candidate?.toJSON() ?? null);
-    if (this.session) this.#flushCandidates();
-  }
-
-  #flushCandidates() {
-    for (const candidate of this.#ourCandidates.splice(0)) {
-      this.#tell({
-        type: 'CANDIDATE',
-        session: this.session,
-        candidate: candidate?.candidate ?? null,
-        mid: candidate?.sdpMid ?? null,
-        mLineIndex: candidate?.sdpMLineIndex ?? null,
-        ufrag: candidate?.usernameFragment ?? null,
-      });
-    }
-  }
-
-  /** @param {Record<string, any>} message */
-  async #candidate({ candidate, mid, mLineIndex, ufrag }) {
-    if (!candidate || (!mid && !Number.isInteger(mLineIndex))) return; // the end of candidates needs no act
-    const init = {
-      candidate,
-      sdpMid: mid ?? null,
-      sdpMLineIndex: mLineIndex ?? null,
-      usernameFragment: ufrag ?? null,
+  /** @returns {import('./sound.js').Line} */
+  #line() {
+    return {
+      talking: () => this.#talking,
+      over: () => this.#over,
+      // Whose phone rings has not picked it up: nobody is heard yet.
+      hears: () => this.role === 'caller' || this.answering,
+      turn: (work) => this.#turns.take(work),
+      ask: (type, fields) => this.#ask(type, fields),
+      tell: (type, fields) => this.#tell(type, fields),
+      emit: (type, detail) => this.#emit(type, detail),
+      reloading: (lost) => this.#change(lost ? State.RELOADING : State.IN_CALL),
+      fail: (error) => this.#fail(error),
     };
-    if (this.#peer?.remoteDescription) await this.#peer.addIceCandidate(init);
-    else this.#theirCandidates.push(init);
   }
 
-  // ---------------------------------------------------------------- ending
-
-  #over() {
+  get #over() {
     return this.#state === State.HANGUP;
   }
 
-  #lost() {
-    this.#end({ reason: 'connection-lost', text: sentence('connection-lost') });
+  /** Whether it has been answered and is not over. */
+  get #talking() {
+    return this.#state === State.IN_CALL || this.#state === State.RELOADING;
   }
 
   #usualReason() {
@@ -411,73 +403,67 @@ export class Call extends EventTarget {
 
   /** @param {Ended} ended */
   #end(ended) {
-    if (this.#over()) return;
+    if (this.#over) return;
     this.#ended = ended;
-    globalThis.clearTimeout(this.#graceTimer);
-    for (const track of this.#microphone?.getTracks() ?? []) track.stop();
-    this.#peer?.close();
-    const { audio } = this.#port;
-    if (audio?.srcObject === this.remoteStream) audio.srcObject = null;
+    this.#sound.close();
     this.#port.forget(this);
     this.#change(State.HANGUP);
     this.#emit('ended', ended);
   }
 
+  /** @param {RtcgwError} error */
+  #fail(error) {
+    if (this.#over) return;
+    const word = error.code.startsWith('media-') ? error.code : this.#usualReason();
+    if (this.session) this.#tell('HANGUP', { reason: error.code.startsWith('relay-') ? 'media-failed' : word });
+    this.#end({ reason: error.code, text: error.message });
+  }
+
   // ---------------------------------------------------------------- small parts
 
   /**
-   * Run after all that was asked before. What it throws ends the call, and the gateway is told.
+   * Run in turn what the call hangs on: what it throws ends the call, and the gateway is told.
    *
-   * @param {() => Promise<void>} work
+   * @param {() => Promise<unknown>} work
    * @returns {Promise<void>}
    */
   #inOrder(work) {
-    this.#tail = this.#tail.then(async () => {
-      if (this.#over()) return;
+    return this.#turns.take(async () => {
+      if (this.#over) return;
       try {
         await work();
       } catch (error) {
-        // A request cut off by the loss of the connection is not yet the end: see `connectionLost`.
-        if (this.#state === State.RELOADING && error instanceof RtcgwError && error.code === 'connection-lost') return;
-        this.#fail(error instanceof RtcgwError ? error : new RtcgwError('media-failed'));
+        this.#fail(asError(error));
       }
     });
-    return this.#tail;
-  }
-
-  /** @param {RtcgwError} error */
-  #fail(error) {
-    if (this.#over()) return;
-    if (this.session) {
-      const reason = error.code === 'media-failed' ? error.code : this.#usualReason();
-      this.#tell({ type: 'HANGUP', session: this.session, reason });
-    }
-    this.#end({ reason: error.code, text: error.message });
   }
 
   /**
    * Send what the call does not hang on. A refusal changes nothing here: where it matters, the
    * gateway ends the call itself and says so.
    *
-   * @param {import('./rtcgw.js').Message} message
+   * @param {string} type
+   * @param {Record<string, unknown>} [fields]
    */
-  #tell(message) {
-    this.#port.request(message).catch(() => undefined);
+  #tell(type, fields) {
+    this.#port.request({ type, session: this.session, ...fields }).catch(() => undefined);
   }
 
   /**
-   * Ask what the other side decides.
+   * Ask what the other side may have to decide.
    *
-   * @param {import('./rtcgw.js').Message} message
+   * @param {string} type
+   * @param {Record<string, unknown>} [fields]
    * @returns {Promise<import('./rtcgw.js').Message>}
    */
-  #ask(message) {
-    return this.#port.request(message, FAR_REPLY);
+  #ask(type, fields) {
+    return this.#port.request({ type, session: this.session, ...fields }, FAR_REPLY);
   }
 
   /** @param {string} state */
   #change(state) {
     const before = this.#state;
+    if (state === before) return;
     this.#state = state;
     this.#emit('state', { state, before });
   }

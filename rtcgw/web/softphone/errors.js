@@ -2,8 +2,8 @@
  * What can go wrong, as one error type with a word for programs and a sentence for people.
  *
  * The words of ended calls are the gateway's (its reason table); the words that begin with
- * `microphone-`, and `insecure-origin`, `gateway-unreachable`, `connection-lost`, `no-reply` and
- * `closed` are made here, on the page's side.
+ * `microphone-`, `camera-` and `relay-`, and `video-refused`, `insecure-origin`, `gateway-unreachable`,
+ * `connection-lost`, `no-reply` and `closed` are made here, on the page's side.
  */
 
 /** @type {Readonly<Record<string, string>>} Word -> what happened, and what to do about it. */
@@ -15,6 +15,14 @@ const SENTENCES = Object.freeze({
     'The microphone is not allowed for this page. Allow it in the browser’s site settings, beside the address, and call again.',
   'microphone-missing': 'No microphone was found. Connect one and call again.',
   'microphone-busy': 'The microphone cannot be used: another program may hold it. Close that program and call again.',
+  'camera-denied':
+    'The camera is not allowed for this page. Allow it in the browser’s site settings, beside the address, and try again.',
+  'camera-missing': 'No camera was found. Connect one and try again.',
+  'camera-busy': 'The camera cannot be used: another program may hold it. Close that program and try again.',
+  'video-refused': 'The other side takes no video. The call goes on with sound.',
+  'relay-refused':
+    'The relay server refused this page, so sound may find no way through the network. Log in again, or ask whoever runs the service.',
+  'relay-unreachable': 'The relay server cannot be reached, so sound may find no way through the network.',
   'gateway-unreachable':
     'The gateway does not answer. Check the network, and that the gateway is running, then try again.',
   'connection-lost': 'The connection to the gateway was lost.',
@@ -27,6 +35,9 @@ const SENTENCES = Object.freeze({
   'already-logged-in': 'This connection belongs to another user. Log out first.',
   'unsupported-version': 'Gateway and page are of different versions. Reload the page.',
   limit: 'Too many calls or connections at once.',
+  moved: 'The call goes on in another window.',
+  'no-session': 'The call was over before the connection came back.',
+  ended: 'The call has ended.',
   // the gateway's reasons
   hangup: 'The call has ended.',
   cancelled: 'The caller gave up.',
@@ -43,6 +54,7 @@ const SENTENCES = Object.freeze({
   'emergency-not-supported': 'Emergency numbers cannot be called from here. Use a phone.',
   'media-incompatible': 'The two sides have no sound format in common.',
   'precondition-failed': 'The network cannot promise what the other side requires of it.',
+  'precondition-failed': 'The phone network could not keep the line that this call needs. Try again later.',
   'media-failed': 'The sound could not be set up.',
   'media-lost': 'The sound was lost. Check the network and call again.',
   timeout: 'The other side did not respond.',
@@ -76,6 +88,16 @@ export class RtcgwError extends Error {
     /** @type {string | undefined} the gateway's sentence as it came */
     this.text = text;
   }
+}
+
+/**
+ * Whatever was thrown, as an error of ours: what the browser does not take has to do with media.
+ *
+ * @param {unknown} error
+ * @returns {RtcgwError}
+ */
+export function asError(error) {
+  return error instanceof RtcgwError ? error : new RtcgwError('media-failed');
 }
 
 /**

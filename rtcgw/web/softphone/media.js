@@ -1,5 +1,5 @@
 /**
- * What a call needs of the browser's media: the microphone, and which way the sound goes.
+ * What a call needs of the browser's devices, microphone and camera, and which way the sound goes.
  */
 
 import { RtcgwError } from './errors.js';
@@ -10,28 +10,72 @@ import { RtcgwError } from './errors.js';
  * @param {MediaTrackConstraints | boolean} constraints
  * @returns {Promise<MediaStream>} rejected with RtcgwError `insecure-origin` or `microphone-...`
  */
-export async function openMicrophone(constraints) {
+export function openMicrophone(constraints) {
+  return open({ audio: constraints }, 'microphone');
+}
+
+/**
+ * The camera, or an error that says what to do.
+ *
+ * @param {MediaTrackConstraints | boolean} constraints
+ * @returns {Promise<MediaStream>} rejected with RtcgwError `insecure-origin` or `camera-...`
+ */
+export function openCamera(constraints) {
+  return open({ video: constraints }, 'camera');
+}
+
+/**
+ * Both, with one question to the user. Without the camera a call is still a call: what is wrong
+ * with it comes back beside the microphone.
+ *
+ * @param {MediaTrackConstraints | boolean} audio
+ * @param {MediaTrackConstraints | boolean} video
+ * @returns {Promise<{microphone: MediaStream, camera: MediaStream | null, trouble: RtcgwError | null}>}
+ */
+export async function openBoth(audio, video) {
+  let trouble = null;
+  try {
+    const stream = await open({ audio, video }, 'camera');
+    const [microphone, camera] = [stream.getAudioTracks(), stream.getVideoTracks()];
+    return { microphone: new MediaStream(microphone), camera: new MediaStream(camera), trouble };
+  } catch (error) {
+    trouble = /** @type {RtcgwError} */ (error);
+  }
+  // If it is the microphone that is wrong, this is refused as well, and says so.
+  return { microphone: await openMicrophone(audio), camera: null, trouble };
+}
+
+/**
+ * @param {MediaStreamConstraints} wanted
+ * @param {'microphone' | 'camera'} device named in errors
+ * @returns {Promise<MediaStream>}
+ */
+async function open(wanted, device) {
   // Browsers hide the whole interface from pages that were not loaded securely.
   const devices = globalThis.navigator?.mediaDevices;
   if (!devices?.getUserMedia) throw new RtcgwError('insecure-origin');
   try {
-    return await devices.getUserMedia({ audio: constraints });
+    return await devices.getUserMedia(wanted);
   } catch (error) {
-    throw microphoneError(error);
+    const name = error instanceof Error ? error.name : '';
+    if (name === 'NotAllowedError' || name === 'SecurityError') throw new RtcgwError(`${device}-denied`);
+    if (name === 'NotFoundError' || name === 'OverconstrainedError') throw new RtcgwError(`${device}-missing`);
+    throw new RtcgwError(`${device}-busy`);
   }
 }
 
 /**
- * The error for a failed `getUserMedia`.
+ * The entry of the candidate pair in use; null while there is none.
  *
- * @param {unknown} error
- * @returns {RtcgwError}
+ * @param {RTCStatsReport | Map<string, any>} stats
+ * @returns {Record<string, any> | null}
  */
-function microphoneError(error) {
-  const name = error instanceof Error ? error.name : '';
-  if (name === 'NotAllowedError' || name === 'SecurityError') return new RtcgwError('microphone-denied');
-  if (name === 'NotFoundError' || name === 'OverconstrainedError') return new RtcgwError('microphone-missing');
-  return new RtcgwError('microphone-busy');
+export function pairInUse(stats) {
+  const entries = [...stats.values()];
+  const transport = entries.find((entry) => entry.type === 'transport' && entry.selectedCandidatePairId);
+  // Firefox marks the pair itself instead of naming it in the transport.
+  const pair = transport ? stats.get(transport.selectedCandidatePairId) : entries.find((entry) => entry.selected);
+  return pair ?? null;
 }
 
 /**
@@ -42,10 +86,7 @@ function microphoneError(error) {
  */
 export async function nominatedPair(peer) {
   const stats = await peer.getStats();
-  const entries = [...stats.values()];
-  const transport = entries.find((entry) => entry.type === 'transport' && entry.selectedCandidatePairId);
-  // Firefox marks the pair itself instead of naming it in the transport.
-  const pair = transport ? stats.get(transport.selectedCandidatePairId) : entries.find((entry) => entry.selected);
+  const pair = pairInUse(stats);
   if (!pair) return null;
   const local = stats.get(pair.localCandidateId) ?? {};
   const remote = stats.get(pair.remoteCandidateId) ?? {};
@@ -54,6 +95,7 @@ export async function nominatedPair(peer) {
     localAddress: local.address ?? null,
     localPort: local.port ?? null,
     protocol: local.protocol ?? null,
+    relayProtocol: local.relayProtocol ?? null,
     remoteType: remote.candidateType ?? null,
     remoteAddress: remote.address ?? null,
     remotePort: remote.port ?? null,

@@ -2,19 +2,19 @@
  * The softphone: joins the protocol (`rtcgw.js`), the screen (`view.js`) and the tones.
  *
  * One call at a time; whoever calls meanwhile hears busy and stands in the list of recent calls.
- * Credentials are kept in memory only, to log in again when the connection was lost.
  */
 
 import { Rtcgw, State, sentence } from './rtcgw.js';
+import { showQuality } from './stage.js';
 import { Tones } from './tones.js';
 import { View } from './view.js';
 
-/** Seconds to wait before connecting again; the last one from then on. */
-const BACK_OFF = [0.5, 1, 2, 4, 8, 15];
 /** Seconds for which the end of a call stays on the screen. */
 const FAREWELL = 4;
 /** Recent calls shown. */
 const RECENT = 8;
+/** Seconds that sound may take to connect without the relay server before the user hears of its trouble. */
+const RELAY_PATIENCE = 2;
 
 /** @typedef {{websocket: string, login: string[], hint: string}} Config */
 
@@ -23,11 +23,10 @@ class Softphone {
   /** @type {View} */ #view;
   #tones = new Tones();
   /** @type {Rtcgw | null} null while logged out */ #gateway = null;
-  /** @type {Parameters<Rtcgw['login']>[0] | null} */ #credentials = null;
   /** @type {import('./rtcgw.js').Call | null} */ #call = null;
   /** @type {import('./view.js').Entry[]} */ #recent = [];
   /** @type {Map<string, string>} address -> name */ #names = new Map();
-  #comingBack = false;
+  #relayOnly = false;
   #detail = '';
   #farewell = 0;
 
@@ -37,20 +36,22 @@ class Softphone {
     this.#view = new View({
       login: (credentials) => this.#login(credentials),
       logout: () => this.#logout(''),
-      dial: (address) => this.#dial(address),
-      answer: () => this.#answer(),
+      dial: (address, video) => this.#dial(address, video),
+      answer: (video) => this.#answer(video),
       hangup: () => this.#call?.hangup(),
       back: () => this.#settle(),
       again: () => this.#dial(this.#call?.remote.uri ?? ''),
       mute: () => this.#call?.mute(!this.#call.muted),
+      video: () => this.#toggleVideo(),
       key: (key) => this.#key(key),
     });
     // Closing the page ends the call at once; only a page that is killed leaves it to the grace time.
     globalThis.addEventListener('pagehide', () => this.#call?.hangup());
   }
 
-  /** @param {string} token found in the address of the page, or '' */
-  start(token) {
+  /** @param {{token: string, relayOnly: boolean}} wanted by the address of the page */
+  start({ token, relayOnly }) {
+    this.#relayOnly = relayOnly;
     this.#showLogin(token);
     if (!globalThis.isSecureContext) this.#view.notice(sentence('insecure-origin'));
   }
@@ -64,15 +65,16 @@ class Softphone {
     this.#view.busy(true);
     const url = new URL(this.#config.websocket, location.href);
     url.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:';
-    const gateway = new Rtcgw(url, { audio: this.#view.audio });
+    const gateway = new Rtcgw(url, { audio: this.#view.audio, relayOnly: this.#relayOnly });
     gateway.addEventListener('incoming', (event) => this.#incoming(event.detail.call));
     gateway.addEventListener('error', ({ detail }) => this.#view.notice(sentence(detail.code, detail.text)));
     gateway.addEventListener('closed', (event) => this.#closed(event.detail));
+    gateway.addEventListener('back', () => this.#online(gateway, true));
+    gateway.addEventListener('refused', (event) => this.#logout(event.detail.text));
     try {
       await gateway.connect();
       const welcome = await gateway.login(credentials);
       this.#gateway = gateway;
-      this.#credentials = credentials;
       this.#names = new Map(welcome.contacts.map(({ name, address }) => [address, name]));
       this.#view.showPhone(welcome.user, welcome.contacts);
       this.#view.online(true);
@@ -88,7 +90,6 @@ class Softphone {
   #logout(why) {
     const gateway = this.#gateway;
     this.#gateway = null;
-    this.#credentials = null;
     gateway?.close();
     this.#settle();
     this.#recent = [];
@@ -106,41 +107,31 @@ class Softphone {
   #closed({ code, text }) {
     if (!this.#gateway) return; // while logging in, or logged out: told elsewhere
     if (code === 4401) this.#logout(text);
-    else if (!this.#comingBack) this.#comeBack(this.#gateway);
+    else this.#online(this.#gateway, false);
   }
 
-  /** Connect again until it works or the user has had enough. @param {Rtcgw} gateway */
-  async #comeBack(gateway) {
-    this.#comingBack = true;
-    this.#view.online(false);
-    this.#refresh();
-    for (let attempt = 0; this.#gateway === gateway; attempt++) {
-      await pause(BACK_OFF[Math.min(attempt, BACK_OFF.length - 1)]);
-      if (this.#gateway !== gateway || !this.#credentials) break;
-      try {
-        await gateway.connect();
-        await gateway.login(this.#credentials);
-        break;
-      } catch (error) {
-        if (gateway.open) {
-          this.#logout(error.message); // it is there, and will not have us
-        }
-      }
-    }
-    this.#comingBack = false;
-    this.#view.online(true);
+  /**
+   * @param {Rtcgw} gateway
+   * @param {boolean} online
+   */
+  #online(gateway, online) {
+    if (this.#gateway !== gateway) return;
+    this.#view.online(online);
     this.#refresh();
   }
 
   // ---------------------------------------------------------------- calls
 
-  /** @param {string} text what was typed */
-  #dial(text) {
+  /**
+   * @param {string} text what was typed
+   * @param {boolean} [video]
+   */
+  #dial(text, video = false) {
     const address = tidy(text);
     this.#tones.unlock();
     if (!address || !this.#gateway || this.#busy) return;
     this.#view.notice('');
-    this.#take(this.#gateway.call(address));
+    this.#take(this.#gateway.call(address, { video }));
   }
 
   /** @param {import('./rtcgw.js').Call} call */
@@ -154,11 +145,24 @@ class Softphone {
     this.#tones.play('ring');
   }
 
-  #answer() {
+  /** @param {boolean} video */
+  #answer(video) {
     this.#tones.unlock();
     this.#tones.play('');
-    this.#call?.answer();
+    this.#call?.answer({ video });
     this.#say('Connecting…');
+  }
+
+  async #toggleVideo() {
+    const call = this.#call;
+    if (!call) return;
+    this.#view.notice('');
+    try {
+      await (call.localVideo ? call.removeVideo() : call.addVideo());
+    } catch (error) {
+      if (this.#call === call && call.state !== State.HANGUP) this.#view.notice(error.message);
+    }
+    this.#refresh();
   }
 
   /** Whether there is a call that has not ended. @returns {boolean} */
@@ -171,21 +175,18 @@ class Softphone {
     this.#settle();
     this.#call = call;
     this.#detail = call.role === 'caller' ? 'Calling…' : 'Incoming call';
-    call.addEventListener('ringing', () => this.#ringing(call));
-    call.addEventListener('progress', () => this.#tones.play(''));
+    call.addEventListener('ringing', () => this.#say('Ringing…'));
+    call.addEventListener('ringback', (event) => this.#tones.play(event.detail.sound === 'local' ? 'ringback' : ''));
     call.addEventListener('connected', () => this.#connected(call));
-    call.addEventListener('media', (event) => this.#media(call, event.detail.state));
+    call.addEventListener('media', (event) => this.#media(call, event.detail));
+    call.addEventListener('video', () => this.#refresh());
+    call.addEventListener('trouble', (event) => this.#view.notice(event.detail.text));
+    call.addEventListener('tones', (event) => this.#say(`The other side pressed ${event.detail.tones}`));
+    call.addEventListener('quality', (event) => this.#quality(call, event.detail));
     call.addEventListener('muted', () => this.#refresh());
     call.addEventListener('state', () => this.#refresh());
     call.addEventListener('ended', (event) => this.#ended(call, event.detail));
     this.#refresh();
-  }
-
-  /** @param {import('./rtcgw.js').Call} call */
-  #ringing(call) {
-    this.#say('Ringing…');
-    // With an early description the network plays what is to be heard.
-    if (!call.peer?.remoteDescription) this.#tones.play('ringback');
   }
 
   /** @param {import('./rtcgw.js').Call} call */
@@ -197,12 +198,28 @@ class Softphone {
 
   /**
    * @param {import('./rtcgw.js').Call} call
-   * @param {string} state of the peer connection
+   * @param {{state: string, text?: string}} media
    */
-  #media(call, state) {
-    if (call.state !== State.IN_CALL) return;
+  #media(call, { state, text = '' }) {
+    if (state.startsWith('relay-')) {
+      // Only where nothing else connects the sound does the user have to know.
+      globalThis.setTimeout(() => {
+        const missed = this.#call === call && call.state !== State.HANGUP && call.peer?.connectionState !== 'connected';
+        if (missed) this.#view.notice(text);
+      }, RELAY_PATIENCE * 1000);
+      return;
+    }
+    if (call.state !== State.IN_CALL && call.state !== State.RELOADING) return;
     if (state === 'connected') this.#say('Connected');
     else if (state === 'disconnected' || state === 'failed') this.#say('The sound is interrupted…');
+  }
+
+  /**
+   * @param {import('./rtcgw.js').Call} call
+   * @param {import('./quality.js').Quality} quality
+   */
+  #quality(call, quality) {
+    if (this.#call === call && call.state === State.IN_CALL) showQuality(quality);
   }
 
   /**
@@ -215,7 +232,7 @@ class Softphone {
     this.#tones.play('');
     if (call.role === 'caller' && ended.reason === 'busy') this.#tones.play('busy', 3);
     // Where the user must do something about it, it stays until read.
-    if (/^(microphone-|insecure-)/.test(ended.reason)) this.#view.notice(ended.text);
+    if (/^(microphone-|insecure-|relay-)/.test(ended.reason)) this.#view.notice(ended.text);
     this.#say(ended.text);
     this.#farewell = globalThis.setTimeout(() => this.#settle(), FAREWELL * 1000);
   }
@@ -257,13 +274,21 @@ class Softphone {
     const calling = call.state === State.CALLING;
     this.#view.showCall({
       state: call.state,
-      detail: call.state === State.RELOADING ? 'Connection lost. Getting it back…' : this.#detail,
+      detail: call.state === State.RELOADING ? this.#reloading() : this.#detail,
       name: this.#name(call),
       address: call.remote.uri,
       incoming: calling && call.role === 'callee' && !call.answering,
       alerting: calling && (call.ringing || (call.role === 'callee' && !call.answering)),
       muted: call.muted,
+      offersVideo: call.offersVideo,
+      theirs: call.video.receiving && call.state !== State.HANGUP ? call.remoteStream : null,
+      ours: call.localVideo,
     });
+  }
+
+  /** What is lost decides what the user may do about it: nothing, or look after the network. @returns {string} */
+  #reloading() {
+    return this.#gateway?.open ? 'The sound is interrupted. Getting it back…' : 'Connection lost. Getting it back…';
   }
 
   /**
@@ -300,25 +325,17 @@ function tidy(text) {
 }
 
 /**
- * @param {number} seconds
- * @returns {Promise<void>}
- */
-function pause(seconds) {
-  return new Promise((resolve) => {
-    globalThis.setTimeout(resolve, seconds * 1000);
-  });
-}
-
-/**
  * A token may come in the page's address, as `#token=...`, which browsers send to no server. It is
- * filled in, not used: a link must not log anybody in as somebody else without a click.
+ * filled in, not used: a link must not log anybody in as somebody else without a click. `#relay` lets
+ * sound go through relay servers only, to find out whether they work.
  *
- * @returns {string}
+ * @returns {{token: string, relayOnly: boolean}}
  */
-function tokenInAddress() {
-  const token = new URLSearchParams(location.hash.slice(1)).get('token') ?? '';
-  if (token) history.replaceState(null, '', location.pathname + location.search);
-  return token;
+function wantedByAddress() {
+  const wanted = new URLSearchParams(location.hash.slice(1));
+  const [token, relayOnly] = [wanted.get('token') ?? '', wanted.has('relay')];
+  if (token) history.replaceState(null, '', location.pathname + location.search + (relayOnly ? '#relay' : ''));
+  return { token, relayOnly };
 }
 
 /** @returns {Promise<Config>} what the gateway tells before anybody has logged in */
@@ -332,4 +349,4 @@ async function loadConfig() {
   }
 }
 
-new Softphone(await loadConfig()).start(tokenInAddress());
+new Softphone(await loadConfig()).start(wantedByAddress());

@@ -3,18 +3,21 @@
  * beyond what it is given to show; what the user does it hands to `actions`.
  */
 
+import { at, field, show } from './elements.js';
 import { flashKey, makeKeypad } from './keypad.js';
+import { showStage } from './stage.js';
 
 /**
  * @typedef {object} Actions
  * @property {(credentials: {token: string} | {user: string, password: string}) => void} login
  * @property {() => void} logout
- * @property {(address: string) => void} dial
- * @property {() => void} answer
+ * @property {(address: string, video?: boolean) => void} dial
+ * @property {(video: boolean) => void} answer
  * @property {() => void} hangup also rejects
  * @property {() => void} back away from a call that has ended
  * @property {() => void} again calls whom the ended call was with
  * @property {() => void} mute toggles
+ * @property {() => void} video toggles our camera
  * @property {(key: string) => void} key a key of the keypad, in a call or before one
  */
 
@@ -27,6 +30,9 @@ import { flashKey, makeKeypad } from './keypad.js';
  * @property {boolean} incoming waits for our answer
  * @property {boolean} alerting somebody's phone rings
  * @property {boolean} muted
+ * @property {boolean} offersVideo the caller has a picture to show
+ * @property {MediaStream | null} theirs the other side's picture
+ * @property {MediaStream | null} ours our own
  */
 
 /** @typedef {{name: string, address: string, note: string, missed: boolean}} Entry a line of a list */
@@ -131,10 +137,17 @@ export class View {
     const ended = call.state === 'Hangup';
     show('call-actions', !call.incoming && !ended);
     show('ended-actions', ended);
+    show('answer-video-action', call.incoming && call.offersVideo);
+    const picture = showStage(call.theirs, call.ours);
     at('lists').inert = !ended;
     const talking = call.state === 'InCall' || call.state === 'Reloading';
-    for (const id of ['mute', 'keypad']) /** @type {HTMLButtonElement} */ (at(id)).disabled = !talking;
+    for (const id of ['mute', 'keypad', 'video']) /** @type {HTMLButtonElement} */ (at(id)).disabled = !talking;
     if (!talking) this.#keypad(false);
+    if (!talking) show('quality', false);
+    show('avatar', !picture && at('call-pad').hidden);
+    show('video-prompt', talking && call.theirs !== null && call.ours === null);
+    at('video').setAttribute('aria-pressed', String(call.ours !== null));
+    at('video').querySelector('use')?.setAttribute('href', call.ours ? '#i-video' : '#i-video-off');
     at('mute').setAttribute('aria-pressed', String(call.muted));
     at('mute').querySelector('use')?.setAttribute('href', call.muted ? '#i-mic-off' : '#i-mic');
     document.title = call.incoming ? `☎ ${call.name || call.address} calls` : `${call.state} – Softphone`;
@@ -170,7 +183,7 @@ export class View {
   // ---------------------------------------------------------------- inside
 
   #listen() {
-    const { login, logout, dial, answer, hangup, back, again, mute, key } = this.#actions;
+    const { login, logout, dial, answer, hangup, back, again, mute, video, key } = this.#actions;
     on('login-form', 'submit', () => login(this.#credentials()));
     for (const radio of radios()) radio.addEventListener('change', () => this.#chooseMethod());
     on('logout', 'click', logout);
@@ -178,12 +191,16 @@ export class View {
     on('dial-form', 'submit', () => dial(field('address').value));
     on('address', 'input', () => this.#eraseWhenUseful());
     on('erase', 'click', () => this.#erase());
-    on('answer', 'click', answer);
+    on('video-call', 'click', () => dial(field('address').value, true));
+    on('answer', 'click', () => answer(false));
+    on('answer-video', 'click', () => answer(true));
     on('reject', 'click', hangup);
     on('hangup', 'click', hangup);
     on('back', 'click', back);
     on('again', 'click', again);
     on('mute', 'click', mute);
+    on('video', 'click', video);
+    on('camera-on', 'click', video);
     on('keypad', 'click', () => this.#keypad(at('call-pad').hidden));
     document.addEventListener('keydown', (event) => {
       const typing = event.target instanceof HTMLElement && event.target.closest('input, textarea');
@@ -229,7 +246,7 @@ export class View {
   #keypad(open) {
     show('call-pad', open);
     show('sent', open);
-    show('avatar', !open);
+    show('avatar', !open && at('stage').hidden);
     at('sent').textContent = '';
     at('keypad').setAttribute('aria-pressed', String(open));
   }
@@ -305,22 +322,6 @@ function icon(id) {
   return svg;
 }
 
-/**
- * @param {string} id
- * @returns {HTMLElement}
- */
-function at(id) {
-  return /** @type {HTMLElement} */ (document.getElementById(id));
-}
-
-/**
- * @param {string} id
- * @returns {HTMLInputElement} or a textarea, which is the same to us
- */
-function field(id) {
-  return /** @type {HTMLInputElement} */ (at(id));
-}
-
 /** @returns {HTMLInputElement[]} the choices of how to log in */
 function radios() {
   return [.../** @type {NodeListOf<HTMLInputElement>} */ (document.querySelectorAll('input[name=method]'))];
@@ -329,14 +330,6 @@ function radios() {
 /** @returns {string} `password` or `token` */
 function method() {
   return radios().find((radio) => radio.checked)?.value ?? 'token';
-}
-
-/**
- * @param {string} id
- * @param {boolean} shown
- */
-function show(id, shown) {
-  at(id).hidden = !shown;
 }
 
 /**

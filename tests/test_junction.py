@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from rtcgw.ims.registration import RegState
+from rtcgw.media.backend import Access
 from rtcgw.model.events import End, Setup
 from rtcgw.model.identity import Identity, Profile, SessionId
+from rtcgw.model.peer import PLAIN_PEER, PeerProfile
 from rtcgw.model.reason import Reason
 from rtcgw.translator.factory import Unreachable
 from rtcgw.translator.flow import Form, Network
@@ -68,6 +70,14 @@ class JunctionTests(FlowCase):
             assert isinstance(leg, SipLeg)
             self.assertIs(leg.port, agent)
         main.load.give("a call")
+
+    def test_peer(self) -> None:
+        """The profile of a call is that of its party in the core, whichever side it is on; two pages have none."""
+        self.rig.peer = pbx = PeerProfile("pbx")
+        peer = self.rig.junction.peer
+        self.assertIs(peer(setup("alice", ECHO), Access.WEB, Access.CORE), pbx)
+        self.assertIs(peer(setup(ECHO, "alice"), Access.CORE, Access.PLAIN), pbx)
+        self.assertIs(peer(setup("alice", "bob"), Access.WEB, Access.WEB), PLAIN_PEER)
 
     def test_caller_as_shown(self) -> None:
         """A caller who hides is hidden; the page is told which of its addresses was called."""

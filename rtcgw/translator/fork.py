@@ -15,7 +15,6 @@ from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from rtcgw.machine import Machine, Row, Symbol, Table
-from rtcgw.media.backend import Access
 from rtcgw.model.events import Accept, Description, End, Event, Kind, Progress, Stage
 from rtcgw.model.identity import SessionId
 from rtcgw.model.reason import Reason
@@ -48,7 +47,7 @@ class ForkEvent(Symbol):
 
 @implementer(ILeg, ILegParent)
 class Fork:
-    """Several legs in one. `legs` holds at least one; `session` is theirs.
+    """Several legs in one. `legs` holds at least one; `session` is theirs, and they have one kind of access.
 
     `on_chosen(leg)` is called when a device has answered.
     """
@@ -63,7 +62,7 @@ class Fork:
         on_chosen: Callable[[ILeg], None] = lambda leg: None,
     ) -> None:
         self.session = session
-        self.access = Access.WEB
+        self.access = legs[0].access
         self.parent: ILegParent | None = None
         self.legs = list(legs)
         self.chosen: ILeg | None = None

@@ -88,16 +88,22 @@ def shown(sdp: str | None) -> str:
 
 
 class FlowMedia(MarkedBackend):
-    """Marked media, a session for each call, all of them remembered."""
+    """Marked media, a session for each call, all of them remembered; `options` are those of each session.
 
-    def __init__(self) -> None:
+    `reserved` False: offers from the core have preconditions that are not met.
+    """
+
+    def __init__(self, reserved: bool = True, **options: bool) -> None:
         super().__init__()
         self.sessions: list[MarkedMedia] = []
+        self._reserved = reserved
+        self._options = options
 
     def open(
         self, session: SessionId, caller: Access, callee: Access, on_news: OnNews, peer: PeerProfile = PLAIN_PEER
     ) -> MarkedMedia:
-        self.media = MarkedMedia()
+        self.media = MarkedMedia(**self._options)
+        self.media.reserved = self._reserved
         opened = super().open(session, caller, callee, on_news, peer)
         self.sessions.append(opened)
         return opened
@@ -186,12 +192,13 @@ class Page(Browser):
 
 @define(eq=False)
 class Rig:
-    """A registered gateway. `media` carries calls between the networks; `calls` bounds the translator."""
+    """A registered gateway. `media` carries calls between the networks; `peer` is what every phone is like."""
 
     config: Config = field(factory=configured)
     media: IMediaBackend = field(factory=FlowMedia)
     register: bool = True
     clock: Clock = field(factory=Clock)
+    peer: PeerProfile = PLAIN_PEER
     ladder: list[str] = field(factory=list, init=False)
     pages: list[Page] = field(factory=list, init=False)
     network: Wire = field(init=False)
@@ -229,8 +236,8 @@ class Rig:
         self.profiles = Profiles(clock)
         self.users = Users(config.users, config.profiles, call.max_calls_per_user)
         self.table = MemoryTable(clock, limit=2 * call.max_calls, linger=64 * config.sip.t1)
-        self.junction = Junction(self.users, self.profiles, self.table, clock, call, config.sip.t1)
-        limits = Limits(call.max_calls, call.ring_time)
+        self.junction = Junction(self.users, self.profiles, self.table, clock, call, config.sip.t1, self._peer)
+        limits = Limits(call.max_calls, call.ring_time, warm_start=call.ladder != "patent")
         self.translator = Translator(clock, self.junction, self.media, DirectBackend(), self.table, limits)
         self.junction.translator = self.translator
         self.profiles.on_change = self.junction.registration_changed
@@ -249,6 +256,9 @@ class Rig:
             address = self.transport.sent_by()
             hop = Hop("127.0.0.1", 5060)
             self.profiles.add(make_agent(profile, self.layer, hop, address, self.index, clock, random=lambda: 0.0))
+
+    def _peer(self, uri: str) -> PeerProfile:
+        return self.peer
 
     # -- the two ends ------------------------------------------------------------------------
 

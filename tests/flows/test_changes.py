@@ -143,7 +143,7 @@ class ChangeTests(FlowCase):
         self.phone.dialog.local_cseq += 5
 
     def test_alive(self) -> None:
-        """OPTIONS and an empty INFO inside the call tell that it lives; a stray PRACK is told that it matches nothing."""
+        """OPTIONS and an empty INFO inside the call tell that it lives; a stray PRACK matches nothing."""
         self.phone.request("OPTIONS")
         self.phone.request("PRACK", None, ("RAck", "1 1 INVITE"))
         self.phone.request("INFO")

@@ -60,8 +60,8 @@ class MarkedMedia:
     """Returns each description with who gave it and how: `offer` of the caller becomes `caller-offer(offer)`.
 
     A new offer in a session is answered here when `local`, else it is for the other party. With `early` callers
-    get an early answer, with `second` there is a fallback. With `slow`, results come as Deferreds that the test
-    fires from `pending`. A description `bad` is refused.
+    get an early answer, with `second` there is one fallback; a new offer `met` meets preconditions. With `slow`,
+    results come as Deferreds that the test fires from `pending`. A description `bad` is refused.
     """
 
     def __init__(self, slow: bool = False, local: bool = True, early: bool = False, second: bool = False) -> None:
@@ -72,8 +72,13 @@ class MarkedMedia:
         self.reserved = True
         self.reverted = 0
         self.keyframes: list[Party] = []
+        self.answered: list[tuple[Party, str, bool]] = []
+        """What each party has answered, and whether that was final."""
         self.pending: list[tuple[Deferred[str], str]] = []
         self.closed = 0
+        self.account: Deferred[MediaStats] | None = None
+        """What `close` returns; None: the account at once."""
+        self.final = MediaStats("marked")
         self.candidates: list[str | None] = []
 
     def _result(self, text: str, sdp: str) -> str | Deferred[str]:
@@ -93,15 +98,16 @@ class MarkedMedia:
         return self._result(f"{origin.value}-offer({sdp})", sdp)
 
     def answer(self, origin: Party, sdp: str, final: bool) -> str | Deferred[str]:
+        self.answered.append((origin, sdp, final))
         return self._result(f"{origin.value}-{'answer' if final else 'pranswer'}({sdp})", sdp)
 
     def reoffer(self, origin: Party, sdp: str) -> Reoffered:
-        if not self.local:
-            return Reoffer(offer=f"re-offer({sdp})")
-        result = self._result(f"re-answer({sdp})", sdp)
-        if isinstance(result, str):
-            return Reoffer(answer=result)
-        return result.addCallback(lambda text: Reoffer(answer=text))
+        self.reserved = self.reserved or sdp == "met"
+        result = self._result(f"re-answer({sdp})" if self.local else f"re-offer({sdp})", sdp)
+        return self._plan(result) if isinstance(result, str) else result.addCallback(self._plan)
+
+    def _plan(self, text: str) -> Reoffer:
+        return Reoffer(answer=text) if text.startswith("re-answer") else Reoffer(offer=text)
 
     def revert(self) -> None:
         self.reverted += 1
@@ -109,6 +115,7 @@ class MarkedMedia:
     def fallback(self) -> str | Deferred[str]:
         if not self.second:
             raise MediaError(Reason.MEDIA, "no second way")
+        self.second = False
         return self._result("fallback", "")
 
     def early_answer(self, target: Party) -> str | Deferred[str] | None:
@@ -125,11 +132,11 @@ class MarkedMedia:
         return self.local
 
     def stats(self) -> MediaStats:
-        return MediaStats("marked")
+        return self.final
 
-    def close(self) -> MediaStats:
+    def close(self) -> MediaStats | Deferred[MediaStats]:
         self.closed += 1
-        return self.stats()
+        return self.final if self.account is None else self.account
 
 
 @implementer(IMediaBackend)
@@ -143,6 +150,7 @@ class MarkedBackend:
         self.media = media or MarkedMedia()
         self.refuse = refuse
         self.opened: list[tuple[SessionId, Access, Access]] = []
+        self.peers: list[PeerProfile] = []
         self.news: OnNews = lambda news: None
 
     def start(self) -> None:
@@ -160,6 +168,7 @@ class MarkedBackend:
         if self.refuse is not None:
             raise self.refuse
         self.opened.append((session, caller, callee))
+        self.peers.append(peer)
         self.news = on_news
         return self.media
 

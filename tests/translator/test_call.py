@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from twisted.internet.task import Clock
-from twisted.trial.unittest import SynchronousTestCase
-
-from rtcgw.media.backend import Access, MediaNews, News, Party
+from rtcgw.media.backend import Access, News, Party
 from rtcgw.model.events import (
     Accept,
     Candidates,
@@ -13,6 +10,7 @@ from rtcgw.model.events import (
     Description,
     End,
     Info,
+    Keyframe,
     Kind,
     Progress,
     ProgressAck,
@@ -23,47 +21,12 @@ from rtcgw.model.events import (
     Stage,
 )
 from rtcgw.model.reason import Reason
-from rtcgw.translator.call import Call
-from rtcgw.translator.callstate import Terms
 from rtcgw.translator.joint import PENDING_LIMIT
-from tests.translator.doubles import ALICE, ECHO, SETUP, MarkedMedia, RecordedLeg
+from tests.translator.callcase import CallCase, answer, pranswer
+from tests.translator.doubles import ALICE, ECHO, SETUP
 
 
-def answer(sdp: str) -> Description:
-    return Description(Kind.ANSWER, sdp)
-
-
-def pranswer(sdp: str) -> Description:
-    return Description(Kind.PRANSWER, sdp)
-
-
-class Fixture(SynchronousTestCase):
-    caller_access, callee_access = Access.WEB, Access.CORE
-    setup_event = SETUP
-
-    def setUp(self) -> None:
-        self.clock = Clock()
-        self.media = MarkedMedia()
-        self.ended: list[Call] = []
-        self.caller = RecordedLeg("caller", self.caller_access)
-        self.callee = RecordedLeg("callee", self.callee_access)
-        self.call = Call(
-            self.setup_event,
-            self.caller,
-            self.callee,
-            lambda on_news: self.media,
-            self.clock,
-            self.ended.append,
-            terms=Terms(ring_time=60),
-        )
-
-    def check_over(self, reason: Reason) -> None:
-        self.assertEqual([call.reason for call in self.ended], [reason])
-        self.assertEqual(self.media.closed, 1)
-        self.assertEqual(self.clock.getDelayedCalls(), [])
-
-
-class OutgoingTests(Fixture):
+class OutgoingTests(CallCase):
     """A browser calls a phone."""
 
     def test_whole_call(self) -> None:
@@ -75,10 +38,9 @@ class OutgoingTests(Fixture):
         self.callee.say(Progress(Stage.RINGING))
         self.callee.say(Accept(answer("final")))
         self.caller.say(Confirm())
-        self.caller.say(Info("5"))
         self.assertEqual(
             self.callee.heard,
-            [Setup(ALICE, ECHO, Description(Kind.OFFER, "caller-offer(offer)")), ProgressAck(), Confirm(), Info("5")],
+            [Setup(ALICE, ECHO, Description(Kind.OFFER, "caller-offer(offer)")), ProgressAck(), Confirm()],
         )
         self.assertEqual(
             self.caller.heard,
@@ -130,11 +92,36 @@ class OutgoingTests(Fixture):
     def test_lost_media(self) -> None:
         """When nothing can flow any more the call ends; lesser news changes nothing."""
         self.call.start()
-        self.call._media_news(MediaNews(Party.CALLER, News.DTLS))
+        for state in (News.ICE, News.DTLS, News.SOUND, News.SILENT, News.HEARD):
+            self.news(state)
         self.assertEqual(self.ended, [])
-        self.call._media_news(MediaNews(Party.CALLER, News.LOST, "silent"))
+        self.news(News.LOST, detail="silent")
         self.assertEqual(self.caller.heard, [End(Reason.MEDIA_LOST, "silent")])
+        self.news(News.LOST, detail="again")
+        self.news(News.MOVED)
         self.check_over(Reason.MEDIA_LOST)
+
+    def test_keyframes(self) -> None:
+        """A whole picture that a phone asks for by INFO is asked of the browser's video, and the other way round."""
+        self.establish()
+        self.callee.say(Keyframe())
+        self.assertEqual((self.media.keyframes, self.caller.heard), ([Party.CALLER], []))
+        self.news(News.KEYFRAME, Party.CALLER)
+        self.assertEqual((self.callee.heard, self.caller.heard), ([Keyframe()], []))
+
+    def test_keys(self) -> None:
+        """Keys pressed outside the sound pass both ways."""
+        self.establish()
+        self.caller.say(Info("5"))
+        self.callee.say(Info("#"))
+        self.assertEqual((self.callee.heard, self.caller.heard), ([Info("5")], [Info("#")]))
+
+    def test_what_only_goes_down(self) -> None:
+        """A leg that reports what only a call may say is not listened to."""
+        self.establish()
+        self.callee.say(SETUP)
+        self.callee.say(Ringback(Sound.LOCAL))
+        self.assertEqual((self.caller.heard, self.ended), ([], []))
 
     def test_candidates(self) -> None:
         """Candidates stay with a gateway that relays, and pass through one that does not."""
@@ -165,7 +152,7 @@ class OutgoingTests(Fixture):
         self.check_over(Reason.HANGUP)
 
 
-class SlowMediaTests(Fixture):
+class SlowMediaTests(CallCase):
     """The media asks another process: descriptions stay in order, and an end waits for nobody."""
 
     def setUp(self) -> None:
@@ -217,7 +204,7 @@ class SlowMediaTests(Fixture):
         self.check_over(Reason.INTERNAL)
 
 
-class BareInviteTests(Fixture):
+class BareInviteTests(CallCase):
     """A phone calls a browser without an offer: the gateway offers to both."""
 
     caller_access, callee_access = Access.CORE, Access.WEB
@@ -240,7 +227,7 @@ class BareInviteTests(Fixture):
         self.check_over(Reason.MEDIA)
 
 
-class OfferlessBrowserTests(Fixture):
+class OfferlessBrowserTests(CallCase):
     """A browser calls without an offer: the phone's offer comes early, the answer goes in PRACK or ACK."""
 
     setup_event = Setup(ALICE, ECHO, None)

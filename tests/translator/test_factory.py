@@ -100,6 +100,28 @@ class TranslatorTests(Fixture):
         self.assertEqual(self.core.opened, [(SessionId("a"), Access.WEB, Access.CORE)])
         self.assertEqual(self.web.opened, [(SessionId("b"), Access.WEB, Access.WEB)])
 
+    def test_without_ice(self) -> None:
+        """A page without ICE is a page all the same: a call between two of them does not go by the core's media."""
+        self.place("a", BOB, Access.PLAIN)
+        self.assertEqual((len(self.web.opened), len(self.core.opened)), (1, 0))
+
+    def test_peer(self) -> None:
+        """The media learn what the party of the core is like, and the call how long it may ring there."""
+        self.destinations.profile = PeerProfile("pbx", ring_time=30)
+        origin = self.place("a", PHONE)
+        self.assertEqual(self.core.peers, [self.destinations.profile])
+        self.clock.advance(30)
+        self.assertEqual(origin.heard, [End(Reason.NO_ANSWER)])
+
+    def test_warm_start(self) -> None:
+        """The literal ladder does without."""
+        self.core.media.early = True
+        self.assertEqual(len(self.place("a").heard), 1)
+        self.translator = Translator(
+            self.clock, self.destinations, self.core, self.web, self.table, Limits(warm_start=False)
+        )
+        self.assertEqual(self.place("b").heard, [])
+
     def test_unknown(self) -> None:
         """Nobody has that address: the caller is told, nothing is kept."""
         origin = self.place("a", Identity("nobody"))

@@ -45,6 +45,11 @@ class ForkTests(SynchronousTestCase):
         self.assertEqual(self.tabs[2].heard[1:], [End(Reason.ANSWERED_ELSEWHERE)])
         self.assertEqual(self.chosen, [self.tabs[1]])
 
+    def test_access(self) -> None:
+        """Devices without ICE make one leg without ICE."""
+        self.assertIs(self.fork.access, Access.WEB)
+        self.assertIs(Fork(SESSION, [RecordedLeg("old", Access.PLAIN)], Clock()).access, Access.PLAIN)
+
     def test_early_descriptions(self) -> None:
         """Early answers of several devices do not mix: the caller gets that of the device which answers."""
         for n, tab in enumerate(self.tabs):

@@ -33,6 +33,7 @@ class Meter:
         "_received_now",
         "_span",
         "_transit",
+        "_wild",
         "last",
         "rate",
         "seq",
@@ -52,7 +53,9 @@ class Meter:
         self._received_now = 0
         self._expected_before = self._received_before = 0
         """Totals of the sources before the present one."""
-        self._transit: float | None = None
+        self._transit = math.nan
+        """Arrival less timestamp, in its units; nan, with which nothing compares, where there is none yet."""
+        self._wild = _WILD * rate
         self._jitter = 0.0
         """In timestamp units, as in the RFC."""
         self._odd = -1
@@ -64,28 +67,29 @@ class Meter:
         self._received_before += self._received_now
         self._span = self._received_now = 0
         self.seq, self.ts = seq, (ts - 1) & 0xFFFFFFFF
-        self._transit, self._odd = None, -1
+        self._transit, self._odd = math.nan, -1
 
     def clock(self, rate: int) -> None:
         """The timestamps' clock is another one from now on."""
         if rate != self.rate:
             self._jitter *= rate / self.rate
-            self.rate, self._transit = rate, None
+            self.rate, self._transit, self._wild = rate, math.nan, _WILD * rate
 
     def take(self, seq: int, ts: int, now: float) -> bool:
         """Count a packet. False: it is so far from the others that it may be forged; not counted (see `leaps`)."""
         step = (seq - self.seq) & 0xFFFF
         if step < DROPOUT:
-            self._span += step
             self.seq = seq
-            if ts != self.ts:
+            self._span += step
+            if ts != self.ts:  # of several packets of one picture the first says it all
                 self.ts = ts
                 transit = now * self.rate - ts
-                if self._transit is not None:
-                    change = abs(transit - self._transit)
-                    if change < _WILD * self.rate:
-                        self._jitter += (change - self._jitter) / 16
+                change = transit - self._transit
                 self._transit = transit
+                if change < 0:
+                    change = -change
+                if change < self._wild:
+                    self._jitter += (change - self._jitter) * 0.0625
         elif step <= 0xFFFF - MISORDER:
             return False
         self._received_now += 1

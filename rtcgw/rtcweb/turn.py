@@ -8,7 +8,6 @@ what a page has stolen or kept is worthless after a while.
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 
 
@@ -18,5 +17,5 @@ def credentials(user: str, expiry: int, secret: str) -> tuple[str, str]:
     SHA-1 is the draft's choice; what HMAC asks of a hash it still has (RFC 6151 §2.2 argues it for weaker ones).
     """
     name = f"{expiry}:{user}"
-    digest = hmac.new(secret.encode(), name.encode(), hashlib.sha1).digest()
+    digest = hmac.digest(secret.encode(), name.encode(), "sha1")
     return name, base64.b64encode(digest).decode()

@@ -8,6 +8,7 @@ neither timer nor replaces.
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections import OrderedDict
 from typing import Protocol
@@ -29,7 +30,7 @@ from rtcgw.sip.client import ClientTransaction
 from rtcgw.sip.dialog import DialogId, new_call_id, new_tag
 from rtcgw.sip.digest import AuthRefused
 from rtcgw.sip.flow import PORT, Hop, host_port
-from rtcgw.sip.headers import CSeq, NameAddr, quote
+from rtcgw.sip.headers import CSeq, HeaderError, NameAddr, quote
 from rtcgw.sip.message import Message, Request, Response
 from rtcgw.sip.subscription import ISubscriptionPort
 from rtcgw.sip.transaction import TransactionLayer
@@ -43,6 +44,7 @@ _MAX_FORWARDS = str(defaults.MAX_FORWARDS)
 PRODUCT = f"rtcgw/{__version__}"
 MAX_TRIES = 2
 """Times that one request is sent again with credentials: once, and once more for a stale nonce."""
+_ICID = re.compile(r'\bicid-value=(?:"[^"\\]{1,128}"|[^\s;,"]{1,128})', re.I)
 _REMEMBERED = 4096
 """Challenged requests whose tries are counted, and next hops that are kept parsed."""
 
@@ -266,6 +268,39 @@ class ImsUserAgent:
         message.set("supported", SUPPORTED_PRECONDITIONS if peer.preconditions else SUPPORTED)
         if isinstance(message, Response):
             message.set("server", PRODUCT)
+
+    def identify(self, response: Response, invite: Request) -> None:
+        """See `ISipPort`: the identity that was called answers, preferred by a UE, asserted inside the trust domain.
+
+        TS 24.229 §5.1.2A.2, and §5.2.6.4 for the P-CSCF whose duties are ours in attach mode B.
+        """
+        identity = f"<{self._called(invite)}>"
+        if not self.line.core:
+            response.set("p-preferred-identity", identity)
+            return
+        response.set("p-asserted-identity", identity)
+        vector = invite.get("p-charging-vector")
+        if vector is not None:
+            response.set("p-charging-vector", f"{vector};term-ioi={self.line.profile.domain}")
+
+    def _called(self, invite: Request) -> str:
+        """The public identity that a call is for; the default one when it names none of ours."""
+        ours = self._identities()
+        for value in (invite.get("p-called-party-id"), invite.get("to")):
+            try:
+                key = "" if value is None else NameAddr.parse(value).uri.key
+            except HeaderError:
+                continue
+            if key in ours:
+                return ours[key]
+        return next(iter(ours.values()))
+
+    def in_dialog(self, invite: Request) -> tuple[tuple[str, str], ...]:
+        """See `ISipPort`: in mode B each request of a dialog is counted under the id of its INVITE (RFC 7315 §4.6)."""
+        if not self.line.core:
+            return ()
+        found = _ICID.search(invite.get("p-charging-vector") or "")
+        return () if found is None else (("p-charging-vector", found[0]),)
 
     def send(self, request: Request, user: IClientUser) -> ClientTransaction:
         """See `ISipPort`."""

@@ -69,6 +69,8 @@ class Dialog:
     """None until the peer has sent a request."""
     allow: tuple[str, ...] | None = None
     """The peer's last Allow, as lines; None until it has sent one. Read when somebody asks, which few calls do."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """What each of our requests in the dialog bears besides, the ACK apart; names in lower case."""
 
     @classmethod
     def as_uac(cls, request: Request, response: Response) -> Dialog:
@@ -136,7 +138,10 @@ class Dialog:
     def request(self, method: str) -> Request:
         """A new request inside the dialog, with the next CSeq; no Via, no Contact (§12.2.1.1)."""
         self.local_cseq += 1
-        return self._request(method, self.local_cseq)
+        request = self._request(method, self.local_cseq)
+        for name, value in self.headers:
+            request.add(name, value)
+        return request
 
     def ack(self, invite_cseq: int) -> Request:
         """The ACK to a 2xx: the INVITE's number (§13.2.2.4)."""

@@ -165,6 +165,7 @@ class Answers:
         for value in self._tx.request.headers.get("record-route", ()):
             response.add("record-route", value)
         self._port.decorate(response, self._peer)
+        self._port.identify(response, self._tx.request)
         put_sdp(response, sdp)
         if not self._offered:  # ours is the offer then
             require_preconditions(response, sdp, self._peer)

@@ -128,8 +128,14 @@ class EarlyDialogs:
             return None
         early = self._dialogs.get(tag)
         if early is None and len(self._dialogs) < FORK_LIMIT:
-            early = self._dialogs[tag] = Early(Dialog.as_uac(request, response))
+            early = self._dialogs[tag] = Early(self.dialog(request, response))
         return early
+
+    def dialog(self, request: Request, response: Response) -> Dialog:
+        """The dialog that a response to our INVITE makes."""
+        dialog = Dialog.as_uac(request, response)
+        dialog.headers = self._port.in_dialog(request)
+        return dialog
 
     def following(self, dialog: Dialog) -> Early:
         """The entry of a dialog that exists already: 1xx to a re-INVITE."""

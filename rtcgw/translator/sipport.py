@@ -46,6 +46,12 @@ class ISipPort(Interface):
     def decorate(message: Message, peer: PeerProfile = PLAIN_PEER) -> None:
         """Add Contact, Allow, Supported and the like to an in-dialog request or a dialog-creating response."""
 
+    def identify(response: Response, invite: Request) -> None:
+        """Say in a response to an INVITE who answers, and add what the core counts by."""
+
+    def in_dialog(invite: Request) -> tuple[tuple[str, str], ...]:
+        """Headers that our requests bear in a dialog of this INVITE, ours or the peer's; names in lower case."""
+
     def send(request: Request, user: IClientUser) -> ClientTransaction:
         """Send a request to its next hop: first Route, else the outbound proxy or the remote target."""
 

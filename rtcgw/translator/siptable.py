@@ -262,6 +262,7 @@ def incoming(
     """The leg of an INVITE that has arrived. Raises HeaderError when it lacks what a dialog needs."""
     leg = SipLeg(session, port, clock, ladder, INCOMING, on_dialog, peer, owner=False)
     dialog = Dialog.as_uas(tx.request, new_tag())
+    dialog.headers = port.in_dialog(tx.request)
     leg.invite = tx.request
     leg.answers = Answers(
         port,

@@ -24,7 +24,7 @@ from rtcgw.model.events import (
     Update,
 )
 from rtcgw.model.reason import Reason, from_status
-from rtcgw.sip.dialog import Dialog, DialogId
+from rtcgw.sip.dialog import DialogId
 from rtcgw.sip.headers import CSeq
 from rtcgw.sip.message import Request, Response
 from rtcgw.sip.transaction import Failure, ServerTransaction
@@ -211,7 +211,7 @@ def _won(leg: SipLeg, response: Response) -> bool:
     assert leg.invite is not None
     if leg.early.holding:
         _release(leg, None)
-    dialog = leg.early.take(response.to.tag or "") or Dialog.as_uac(leg.invite, response)
+    dialog = leg.early.take(response.to.tag or "") or leg.early.dialog(leg.invite, response)
     dialog.confirm(response)
     _drop_early(leg, dialog.id)
     return leg.enter(dialog)
@@ -263,7 +263,7 @@ def refuse_fork(leg: SipLeg, response: Response) -> None:
     if known is not None:
         leg.port.ack(known)
         return
-    dialog = Dialog.as_uac(leg.invite, response)
+    dialog = leg.early.dialog(leg.invite, response)
     leg.history.append("-> ACK, BYE (other fork)")
     ack = ack_of(dialog, leg.invite)
     if len(leg.early.unwanted) < FORK_LIMIT:

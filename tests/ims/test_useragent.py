@@ -9,7 +9,7 @@ from zope.interface.verify import verifyObject
 
 from rtcgw.ims.called import ANONYMOUS
 from rtcgw.ims.line import Line
-from rtcgw.ims.useragent import again_with
+from rtcgw.ims.useragent import ImsUserAgent, again_with
 from rtcgw.model.defaults import UDP_LIMIT
 from rtcgw.model.identity import Attach, Identity, Profile
 from rtcgw.model.peer import PLAIN_PEER, PeerProfile, UriForm
@@ -20,6 +20,7 @@ from rtcgw.sip.subscription import ISubscriptionPort
 from rtcgw.sip.transaction import ClientTransaction, Failure, IClientUser, ServerTransaction
 from rtcgw.sip.uri import UriError
 from rtcgw.translator.sipport import IDialogOwner, ISipPort
+from tests.ims.requests import request
 from tests.ims.rig import GW1, Rig
 
 ALICE = Identity("alice", "Alice Liddell")
@@ -186,6 +187,47 @@ class PeerTests(SynchronousTestCase):
         for attach, trusted in ((Attach.A, False), (Attach.B, True)):
             profile = Profile("gw1", "gw1@ims.test", GW1.impus, "ims.test", attach=attach, secret="gw1-secret")
             self.assertEqual(Rig((profile,)).agent().trusted, trusted)
+
+
+def invited(headers: dict[str, str]) -> Request:
+    """An INVITE of the core with these headers."""
+    made = request()
+    for name, value in headers.items():
+        made.set(name, value)
+    return made
+
+
+class DialogTests(SynchronousTestCase):
+    """What responses and later requests say of us, in the two attach modes."""
+
+    def agent(self, attach: Attach) -> ImsUserAgent:
+        profile = Profile("gw1", "gw1@ims.test", GW1.impus, "ims.test", attach=attach, secret="gw1-secret")
+        return Rig((profile,)).start().agent()
+
+    def test_who_answers(self) -> None:
+        """The identity that was called is named: preferred behind a P-CSCF, asserted at the S-CSCF."""
+        for attach, name in ((Attach.A, "p-preferred-identity"), (Attach.B, "p-asserted-identity")):
+            agent = self.agent(attach)
+            for headers, identity in (
+                ({"p-called-party-id": "<tel:+1-555-0011>"}, "<tel:+15550011>"),
+                ({"p-called-party-id": "<<<", "to": "<sip:+15550011@ims.test>"}, "<tel:+15550011>"),
+                ({"to": "<sip:stranger@ims.test>"}, "<sip:gw1@ims.test>"),
+            ):
+                response = Response(200)
+                agent.identify(response, invited(headers))
+                self.assertEqual(response.get(name), identity)
+                self.assertEqual(len(response.headers), 1)
+
+    def test_charging(self) -> None:
+        """At the S-CSCF a call is counted under one id: in its answer and in every later request of ours."""
+        vector = {"p-charging-vector": "icid-value=abc;orig-ioi=far.test"}
+        agent, response = self.agent(Attach.B), Response(200)
+        agent.identify(response, invited(vector))
+        self.assertEqual(response.get("p-charging-vector"), "icid-value=abc;orig-ioi=far.test;term-ioi=ims.test")
+        self.assertEqual(agent.in_dialog(invited(vector)), (("p-charging-vector", "icid-value=abc"),))
+        self.assertEqual(agent.in_dialog(invited({})), ())
+        self.assertEqual(agent.in_dialog(invited({"p-charging-vector": "icid-value="})), ())
+        self.assertEqual(self.agent(Attach.A).in_dialog(invited(vector)), ())
 
 
 class AuthorizeTests(SynchronousTestCase):

@@ -40,6 +40,27 @@ class UacTest(TestCase):
         self.assertEqual(str(dialog.remote_target), "sip:b@10.0.0.2:5070")
         self.assertEqual([str(route) for route in dialog.route_set], ["<sip:p1;lr>"])
 
+    def test_what_the_peer_takes(self) -> None:
+        """Its last Allow counts; before it has sent one nothing is known."""
+        dialog = Dialog.as_uac(self.invite, answer(self.invite, 180))
+        self.assertIsNone(dialog.takes("UPDATE"))
+        final = answer(self.invite)
+        final.set("allow", "INVITE,ACK", "BYE , UPDATE")
+        dialog.confirm(final)
+        dialog.refresh_target(answer(self.invite))
+        self.assertEqual(
+            [dialog.takes(method) for method in ("UPDATE", "ACK", "PRACK", "update")], [True, True, False, False]
+        )
+        final.set("allow", "")
+        dialog.refresh_target(final)
+        self.assertIs(dialog.takes("UPDATE"), False)
+
+    def test_headers_of_its_requests(self) -> None:
+        """What a dialog's requests bear besides stands in each of them but the ACK."""
+        dialog = Dialog.as_uac(self.invite, answer(self.invite))
+        dialog.headers = (("x-one", "1"),)
+        self.assertEqual([dialog.request("BYE").get("x-one"), dialog.ack(7).get("x-one")], ["1", None])
+
     def test_forks(self) -> None:
         """Each To tag is a dialog of its own, with its own numbers."""
         one, two = (Dialog.as_uac(self.invite, answer(self.invite, 183, tag)) for tag in ("b1", "b2"))

@@ -92,6 +92,12 @@ class Port:
         message.set("contact", "<sip:gw@127.0.0.1:5070>")
         message.set("supported", "100rel, precondition" if peer.preconditions else "100rel")
 
+    def identify(self, response: Response, invite: Request) -> None:
+        response.set("p-preferred-identity", "<sip:alice@ims.test>")
+
+    def in_dialog(self, invite: Request) -> tuple[tuple[str, str], ...]:
+        return (("x-dialog", invite.call_id),)
+
     def send(self, request: Request, user: IClientUser) -> ClientTransaction:
         self._note(request)
         tx = Tx(request, user)

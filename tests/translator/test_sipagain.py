@@ -320,6 +320,7 @@ class IncomingTests(SynchronousTestCase):
         bench = self.described()
         first = bench.tx.responses[0]
         self.assertEqual((first.status, first.body), (183, b"early"))
+        self.assertEqual(first.get("p-preferred-identity"), "<sip:alice@ims.test>")
         self.assertEqual((first.get("require"), first.get("supported")), ("100rel", "100rel, precondition"))
         update = bench.request("UPDATE", "ready")
         bench.leg.deliver(UpdateAccept(Description(Kind.ANSWER, "met")))

@@ -250,6 +250,18 @@ class OutgoingTests(SynchronousTestCase):
         assert bench.leg.ack is not None
         self.assertEqual(bench.leg.ack.get("proxy-authorization"), "Digest response=1")
 
+    def test_headers_of_the_dialog(self) -> None:
+        """What the core counts a call by goes with its PRACK and its BYE, whatever fork it came from; not with ACK."""
+        bench = self.bench
+        bench.setup()
+        bench.response(183, "early", rseq=7)
+        bench.response(200, "final", tag="other")
+        bench.end()
+        asked = [tx.request for tx in bench.port.asked[1:]]
+        self.assertEqual([(one.method, one.get("x-dialog")) for one in asked], [("PRACK", "c1"), ("BYE", "c1")])
+        assert bench.leg.ack is not None
+        self.assertIsNone(bench.leg.ack.get("x-dialog"))
+
     def test_unreadable_contact(self) -> None:
         """A 200 whose Contact is no address ends the call at once, and nothing is left of it; a 183 is passed over."""
         bench = self.bench

@@ -15,13 +15,16 @@ from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from rtcgw.machine import Machine, Row, Symbol, Table
-from rtcgw.model.events import Accept, Description, End, Event, Kind, Progress, Stage
+from rtcgw.model.events import Accept, Candidates, Description, End, Event, Kind, Progress, Stage
 from rtcgw.model.identity import SessionId
 from rtcgw.model.reason import Reason
 from rtcgw.translator.leg import ILeg, ILegParent, LegView
 
 RANK = (Reason.BUSY, Reason.NO_ANSWER, Reason.HANGUP, Reason.MEDIA, Reason.CLIENT_LOST)
 """Which reason the caller hears when every device dropped out: the first of these that occurred, else the last one."""
+
+HELD_LIMIT = 64
+"""Candidates of one device that may wait until it is known whether it answers."""
 
 
 class ForkState(Symbol):
@@ -52,7 +55,19 @@ class Fork:
     `on_chosen(leg)` is called when a device has answered.
     """
 
-    __slots__ = ("_early", "_ended", "_on_chosen", "_told", "access", "chosen", "legs", "machine", "parent", "session")
+    __slots__ = (
+        "_early",
+        "_ended",
+        "_held",
+        "_on_chosen",
+        "_told",
+        "access",
+        "chosen",
+        "legs",
+        "machine",
+        "parent",
+        "session",
+    )
 
     def __init__(
         self,
@@ -71,6 +86,8 @@ class Fork:
         self._told: set[Stage] = set()
         self._early: dict[ILeg, Description] = {}
         """What devices have described early."""
+        self._held: dict[ILeg, list[Candidates]] = {}
+        """Their candidates, which mean nothing without that."""
         self._ended: list[End] = []
         for leg in legs:
             leg.parent = self
@@ -121,6 +138,15 @@ class Fork:
             self._told.add(event.stage)
             self._up(leg, Progress(event.stage, reliable=event.reliable))
 
+    def _other_news(self, leg: ILeg, event: Event) -> None:
+        """Candidates wait, as the description does that they belong to; the last of too many are the least loss."""
+        if not isinstance(event, Candidates):
+            self._up(leg, event)
+            return
+        held = self._held.setdefault(leg, [])
+        if len(held) < HELD_LIMIT:
+            held.append(event)
+
     def _choose(self, leg: ILeg, event: Accept) -> None:
         self.chosen = leg
         losers = [other for other in self.legs if other is not leg]
@@ -133,6 +159,10 @@ class Fork:
         if event.description is None and early is not None:
             event = Accept(Description(Kind.ANSWER, early.sdp))
         self._up(leg, event)
+        held = self._held.get(leg, [])
+        self._held.clear()
+        for candidates in held:
+            self._up(leg, candidates)
 
     def _drop(self, leg: ILeg, event: End) -> None:
         self.legs.remove(leg)
@@ -167,7 +197,7 @@ FORK_TABLE: Table[ForkState, ForkEvent] = Table(
         (_S.RINGING, _E.ENDED_BY_CALL): Row(_S.ENDED, (Fork._to_all,)),
         (_S.RINGING, _E.PROGRESSED): Row(_S.RINGING, (Fork._progressed,)),
         (_S.RINGING, _E.ANSWERED): Row(_S.CHOSEN, (Fork._choose,)),
-        (_S.RINGING, _E.OTHER_NEWS): Row(_S.RINGING, (Fork._up,)),
+        (_S.RINGING, _E.OTHER_NEWS): Row(_S.RINGING, (Fork._other_news,)),
         (_S.RINGING, _E.DROPPED): Row(_S.RINGING, (Fork._drop,)),
         (_S.RINGING, _E.DECLINED): Row(_S.ENDED, (Fork._declined,)),
         (_S.RINGING, _E.LAST_DROPPED): Row(_S.ENDED, (Fork._give_up,)),

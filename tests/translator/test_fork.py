@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from rtcgw.media.backend import Access
 from rtcgw.model.events import Accept, Candidates, Confirm, Description, End, Event, Kind, Progress, Stage
 from rtcgw.model.reason import Reason
-from rtcgw.translator.fork import Fork
+from rtcgw.translator.fork import HELD_LIMIT, Fork
 from rtcgw.translator.leg import ILeg
 from tests.translator.doubles import SESSION, SETUP, RecordedLeg
 
@@ -57,6 +57,16 @@ class ForkTests(SynchronousTestCase):
         self.tabs[1].say(Accept())
         answer = Accept(Description(Kind.ANSWER, "sdp1"))
         self.assertEqual(self.listener.heard, [Progress(Stage.SESSION), answer])
+
+    def test_early_candidates(self) -> None:
+        """Nor do their candidates: the caller gets those of the device which answers, after its answer; a few."""
+        self.tabs[0].say(Candidates("stranger"))
+        for _ in range(HELD_LIMIT + 5):
+            self.tabs[1].say(Candidates("c"))
+        self.assertEqual(self.listener.heard, [])
+        self.tabs[1].say(Accept())
+        self.tabs[1].say(Candidates(None))
+        self.assertEqual(self.listener.heard, [Accept(), *[Candidates("c")] * HELD_LIMIT, Candidates(None)])
 
     def test_all_drop_out_at_once(self) -> None:
         """Devices that all refuse the set-up itself leave nobody ringing: the caller hears it at once."""

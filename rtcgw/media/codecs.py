@@ -1,16 +1,17 @@
-"""Which codecs the two sides end up with, and how payload numbers and payloads are carried across.
+"""What the choice of codecs is made of: names, numbers, and which codec stands in for which.
 
-The rule behind everything: what a browser sends must be something that its phone can play. A browser
-keeps sending its own first choice whatever a page prefers (Chromium does), so the choice is made in
-what it is shown. mu-law and A-law stand in for each other, by a look-up table.
+What is chosen for a call, under a peer's profile, is in `audio.py` and `video.py`. The plain functions here
+(`carried`, `for_core`, `for_web`, `routes`) know G.711, G.722 and telephone events only: an engine that
+converts by itself, and the sandbox's phones, need no more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
-from rtcgw.media.peers import refuse
-from rtcgw.media.rtp import ALAW_TO_ULAW, ULAW_TO_ALAW, Route
+from rtcgw.media.g711 import ALAW_TO_ULAW, ULAW_TO_ALAW
+from rtcgw.media.rtp import Route
 from rtcgw.media.sdp import Codec
 
 ALLOWED = {"PCMU": 0, "PCMA": 8, "G722": 9}
@@ -20,8 +21,11 @@ CORE_DTMF = 101
 """The number that nearly every phone uses for telephone events."""
 WEB_DTMF = 126
 """Chromium's number for telephone events at 8 kHz."""
-_EVENTS = "0-15"
+EVENTS = "0-15"
+G711 = ("PCMU", "PCMA")
 _TWIN = {"PCMU": ("PCMA", ULAW_TO_ALAW), "PCMA": ("PCMU", ALAW_TO_ULAW)}
+
+Ident = tuple[object, ...]
 
 
 def carried(codecs: Iterable[Codec], allowed: Sequence[str]) -> list[Codec]:
@@ -37,16 +41,17 @@ def carried(codecs: Iterable[Codec], allowed: Sequence[str]) -> list[Codec]:
 def for_core(codecs: Sequence[Codec], order: Sequence[str], events: int = CORE_DTMF) -> list[Codec]:
     """An offer for the core of what the browser has, in `order`, under the numbers that phones expect."""
     names = {codec.name for codec in codecs}
-    found = [Codec(ALLOWED[name], name, 8000) for name in order if name in names]
+    found = [Codec(ALLOWED[name], name, 8000) for name in order if name in names and name in ALLOWED]
     if DTMF in names:
-        found.append(Codec(events, DTMF, 8000, 1, _EVENTS))
+        found.append(Codec(events, DTMF, 8000, 1, EVENTS))
     return found
 
 
 def for_web(codecs: Sequence[Codec], order: Sequence[str]) -> list[Codec]:
     """An offer for the browser of what the phone has, in the phone's order; of everything where no phone is known."""
     if not codecs:
-        return [*(Codec(ALLOWED[name], name, 8000) for name in order), Codec(WEB_DTMF, DTMF, 8000)]
+        known = [Codec(ALLOWED[name], name, 8000) for name in order if name in ALLOWED]
+        return [*known, Codec(WEB_DTMF, DTMF, 8000)]
     found = [Codec(ALLOWED[codec.name], codec.name, 8000) for codec in codecs if codec.name in ALLOWED]
     events = next((codec for codec in codecs if codec.name == DTMF), None)
     if events is not None:
@@ -59,52 +64,11 @@ def counterpart(codec: Codec, among: Iterable[Codec]) -> tuple[Codec, bytes | No
     twin, table = _TWIN.get(codec.name, ("", None))
     second: Codec | None = None
     for other in among:
-        if other.name == codec.name:
+        if other.name == codec.name and ident(other) == ident(codec):
             return other, None
         if other.name == twin:
             second = other
     return None if second is None else (second, table)
-
-
-def answer_web(browser: Sequence[Codec], phone: Sequence[Codec], before: Sequence[Codec]) -> list[Codec]:
-    """Of the browser's codecs those to answer with, so that its first one can be played by the phone.
-
-    `before` is what it was told already; that is kept as long as it works. Raises `MediaError`.
-    """
-    if before:
-        kept = [codec for codec in browser if any(codec.name == one.name for one in before)]
-        kept.sort(key=lambda codec: [one.name for one in before].index(codec.name))
-        if len(kept) == len(before) and _works(kept, phone) and _has_events(kept) == _has_events(phone):
-            return kept
-    names = {codec.name: codec for codec in browser}
-    found = [names[codec.name] for codec in phone if codec.name in names]
-    if not audio(found):
-        twins = [codec for codec in audio(browser) if counterpart(codec, phone) is not None]
-        found = twins[:1] + found
-    if not audio(found):
-        raise refuse("no codec in common")
-    return found
-
-
-def answer_core(phone: Sequence[Codec], browser: Sequence[Codec]) -> list[Codec]:
-    """Of the phone's codecs those to answer with; the browser's first choice decides which is first.
-
-    Raises `MediaError`.
-    """
-    found: dict[int, Codec] = {}
-    for codec in browser:
-        match = counterpart(codec, phone)
-        if match is not None:
-            found.setdefault(match[0].pt, match[0])
-    chosen = list(found.values())
-    if not _works(browser, phone):
-        raise refuse("no codec in common")
-    return sorted(chosen, key=lambda codec: codec.name == DTMF)
-
-
-def playable(browser: Sequence[Codec]) -> list[Codec]:
-    """Of the browser's codecs those that its first one can become, for an offer to a phone not yet known."""
-    return [codec for codec in browser if codec.name == DTMF or counterpart(browser[0], [codec]) is not None]
 
 
 def routes(senders: Iterable[Codec], receivers: Sequence[Codec]) -> dict[int, Route]:
@@ -113,7 +77,7 @@ def routes(senders: Iterable[Codec], receivers: Sequence[Codec]) -> dict[int, Ro
     for codec in senders:
         match = counterpart(codec, receivers)
         if match is not None:
-            found[codec.pt] = (match[0].pt, match[1])
+            found[codec.pt] = Route(match[0].pt, match[1], source=codec)
     return found
 
 
@@ -122,10 +86,86 @@ def audio(codecs: Iterable[Codec]) -> list[Codec]:
     return [codec for codec in codecs if codec.name != DTMF]
 
 
-def _works(browser: Sequence[Codec], phone: Sequence[Codec]) -> bool:
-    first = audio(browser)[:1]
-    return bool(first) and counterpart(first[0], audio(phone)) is not None
+def events(codecs: Iterable[Codec]) -> list[Codec]:
+    """The telephone events among them, one for each clock rate that is spoken of."""
+    return [codec for codec in codecs if codec.name == DTMF]
 
 
-def _has_events(codecs: Iterable[Codec]) -> bool:
-    return any(codec.name == DTMF for codec in codecs)
+@lru_cache(maxsize=256)
+def parameters(fmtp: str | None) -> dict[str, str]:
+    """Format parameters by name in lower case; what is no `name=value` has the value ''. Not to be changed."""
+    pairs = (part.strip().partition("=") for part in (fmtp or "").split(";"))
+    return {name.strip().lower(): value.strip() for name, _, value in pairs if name}
+
+
+def ident(codec: Codec) -> Ident:
+    """What makes two payload types the same: the codec, and those parameters that change what its packets are.
+
+    For H.264 the profile and the packetization mode (RFC 6184 §8.2.2), for AMR the alignment (RFC 4867 §8.1).
+    """
+    name = codec.name
+    if name == "H264":
+        given = parameters(codec.fmtp)
+        return "H264", profile(given.get("profile-level-id", "")), given.get("packetization-mode", "0")
+    if name in ("AMR", "AMR-WB"):
+        return *codec.key, parameters(codec.fmtp).get("octet-align", "0")
+    return codec.key
+
+
+_PROFILES = (
+    # RFC 6184 table 5: profile_idc, mask of the constraint flags, their value, name
+    (0x42, 0x4F, 0x40, "constrained baseline"),
+    (0x4D, 0x8F, 0x80, "constrained baseline"),
+    (0x58, 0xCF, 0xC0, "constrained baseline"),
+    (0x42, 0x4F, 0x00, "baseline"),
+    (0x58, 0xCF, 0x80, "baseline"),
+    (0x4D, 0xAF, 0x00, "main"),
+    (0x64, 0xFF, 0x00, "high"),
+    (0x64, 0xFF, 0x0C, "constrained high"),
+)
+
+
+def profile(level: str) -> str:
+    """The name of an H.264 profile from `profile-level-id`; baseline where nothing is said (RFC 6184 §8.1)."""
+    try:
+        octets = bytes.fromhex(level or "42000a")
+    except ValueError:
+        return level
+    if len(octets) != 3:
+        return level
+    for idc, mask, value, name in _PROFILES:
+        if octets[0] == idc and octets[1] & mask == value:
+            return name
+    return octets[:2].hex()
+
+
+class Numbers:
+    """Payload numbers that have been spoken of on one side; none ever changes its meaning (RFC 3264 §8.3.2)."""
+
+    __slots__ = ("_by_codec", "_taken")
+
+    def __init__(self) -> None:
+        self._by_codec: dict[Ident, int] = {}
+        self._taken: dict[int, Ident] = {}
+
+    def learn(self, codecs: Iterable[Codec]) -> None:
+        """These have been given numbers by the peer."""
+        for codec in codecs:
+            named = ident(codec)
+            self._by_codec.setdefault(named, codec.pt)
+            self._taken.setdefault(codec.pt, named)
+
+    def give(self, codecs: Iterable[Codec]) -> list[Codec]:
+        """The codecs under the numbers that they have had, else their own, else the next free ones."""
+        return [codec.at(self._number(codec)) for codec in codecs]
+
+    def _number(self, codec: Codec) -> int:
+        named = ident(codec)
+        known = self._by_codec.get(named)
+        if known is not None:
+            return known
+        free = (pt for pt in (codec.pt, *range(96, 128), *range(35, 64)) if pt not in self._taken)
+        found = next(free, codec.pt)
+        self._by_codec[named] = found
+        self._taken[found] = named
+        return found

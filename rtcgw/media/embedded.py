@@ -1,7 +1,8 @@
 """The backend that carries the sound in this process: ICE-lite and DTLS-SRTP to the browser, RTP/AVP to the phone.
 
-G.711, G.722 and telephone events pass end to end; nothing is transcoded but mu-law to A-law. All
-browsers share one UDP port, each call has two ports towards the core. It runs on any reactor.
+G.711, G.722, Opus, telephone events and pictures pass end to end; Opus becomes G.711 or G.722 where the extra
+is installed and the peer's profile says so. All browsers share one UDP port, each media line of a call has two
+ports towards the core. It runs on any reactor.
 
 This module owns the sockets and the life of the sessions; what a session answers to descriptions
 is in `session.py`.
@@ -17,13 +18,16 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IReactorTime, IReactorUDP
 from zope.interface import implementer
 
-from rtcgw.media import sockets
+from rtcgw.media import sockets, transcode
 from rtcgw.media.backend import Access, IMediaBackend, IMediaSession, MediaError, OnNews, Party
 from rtcgw.media.dtls import Identity
+from rtcgw.media.lines import Ends
 from rtcgw.media.ports import PortPairs
 from rtcgw.media.relay import Latch, Relay, RtcpEnd
 from rtcgw.media.session import EmbeddedSession, Terms
 from rtcgw.media.sockets import Opened
+from rtcgw.media.transcode import Places
+from rtcgw.media.webend import Door
 from rtcgw.media.webport import WebPort
 from rtcgw.model.identity import SessionId
 from rtcgw.model.peer import PLAIN_PEER, PeerProfile
@@ -46,12 +50,12 @@ class EmbeddedSettings:
     """Address told to phones instead."""
     rtp_low: int = 20000
     rtp_high: int = 29999
-    codecs: tuple[str, ...] = ("PCMU", "PCMA", "G722")
-    """What is offered, the preferred one first."""
     latch: Latch = Latch.HOST
     setup_time: float = 20.0
     """Seconds from the agreement until the browser must have connected."""
     max_sessions: int = 10000
+    transcodes: int = 50
+    """Calls whose sound is converted at once; without PyAV none is."""
 
 
 @implementer(IMediaBackend)
@@ -65,6 +69,7 @@ class EmbeddedBackend:
         self.web = WebPort(clock)
         self.counters = self.web.counters
         self.pairs = PortPairs(settings.rtp_low, settings.rtp_high)
+        self.places = Places(settings.transcodes if transcode.available() else 0)
         self.sessions: dict[SessionId, EmbeddedSession] = {}
         self._clock = clock
         self._udp = udp
@@ -132,30 +137,30 @@ class EmbeddedBackend:
         made = EmbeddedSession(
             web=Party.CALLER if caller is Access.WEB else Party.CALLEE,
             terms=self._terms(),
+            profile=peer,
             clock=self._clock,
             port=self.web,
             on_news=on_news,
+            on_close=lambda: self._forget(session),
         )
-        try:
-            port, pair = self.pairs.take(lambda port: self._pair(port, made.relay))
-        except MediaError:
-            made.close()  # or the shared port would know its browser's end for ever
-            raise
-        made.opened(port, pair[0].write, pair[1].write, lambda: self._forget(session, port, pair))
         self.sessions[session] = made
         return made
 
     def _terms(self) -> Terms:
         settings = self.settings
         return Terms(
-            identity=self._identity,
-            hosts=settings.announce or (settings.address,),
-            port=self.port,
+            door=Door(self._identity, settings.announce or (settings.address,), self.port),
             core_host=settings.core_announce or settings.core_address,
-            codecs=settings.codecs,
             latch=settings.latch,
             setup_time=settings.setup_time,
+            places=self.places,
+            take=self._take,
         )
+
+    def _take(self, relay: Relay) -> Ends:
+        """A pair of ports for one media line."""
+        port, (rtp, rtcp) = self.pairs.take(lambda port: self._pair(port, relay))
+        return Ends(port, rtp.write, rtcp.write, lambda: self._release(port, (rtp, rtcp)))
 
     def _pair(self, port: int, relay: Relay) -> tuple[Opened, Opened]:
         """Both sockets of a call. Raises `CannotListenError` with neither left open."""
@@ -173,9 +178,8 @@ class EmbeddedBackend:
         except CannotListenError as error:
             raise MediaError(Reason.INTERNAL, f"UDP {host} port {port}: {error.socketError}") from None
 
-    def _forget(self, session: SessionId, port: int, pair: tuple[Opened, Opened]) -> None:
+    def _forget(self, session: SessionId) -> None:
         self.sessions.pop(session, None)
-        self._release(port, pair)
 
     def _release(self, port: int, pair: tuple[Opened, Opened]) -> Deferred[Any]:
         """Close both sockets; the pair is free again once the operating system has them back."""

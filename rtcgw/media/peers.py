@@ -1,15 +1,16 @@
-"""What a peer's description says of the one audio stream: `CorePeer` of a phone, `WebPeer` of a browser.
+"""What a peer's description says: `CorePeer` of a phone, `WebPeer` of a browser, one stream for each media line in use.
 
 Both are frozen, so that a session can look at a new description before it takes it: a refused
-change leaves everything as it was (RFC 6141 §3). Raises `MediaError` (MEDIA) for what cannot work.
+change leaves everything as it was (RFC 6141 §3). A line that cannot be carried is left out, and the reason kept;
+`MediaError` (MEDIA) is raised where no line can be.
 """
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from rtcgw.media.backend import MediaError
 from rtcgw.media.describe import Slot
@@ -20,7 +21,14 @@ from rtcgw.model.reason import Reason
 
 Address = tuple[str, int]
 
-_CORE_PROFILES = frozenset({"RTP/AVP", "RTP/AVPF"})
+AUDIO, VIDEO = "audio", "video"
+KINDS = (AUDIO, VIDEO)
+"""What is carried; a line of any other kind is refused."""
+FEEDBACK = ("nack pli", "ccm fir")
+"""The feedback that is translated (RFC 4585 §6.3.1, RFC 5104 §3.5.1): both ask for a whole picture."""
+SECURED = frozenset({"RTP/SAVP", "RTP/SAVPF"})
+"""Profiles of the core whose keys stand in the description (RFC 4568)."""
+_CORE_PROFILES = frozenset({"RTP/AVP", "RTP/AVPF"}) | SECURED
 _WEB_PROFILES = frozenset({"UDP/TLS/RTP/SAVPF", "UDP/TLS/RTP/SAVP", "RTP/SAVPF", "RTP/SAVP"})
 """RFC 8829 §5.1.2 tells a WebRTC endpoint to take all of them."""
 _PTIMES = range(10, 61)
@@ -34,11 +42,11 @@ def refuse(detail: str) -> MediaError:
 
 
 @frozen
-class CorePeer:
-    """A phone."""
+class CoreStream:
+    """One media line of a phone, in use."""
 
-    slots: tuple[Slot, ...]
     index: int
+    kind: str
     proto: str
     address: Address | None
     """Where it wants RTP; None when it wants none (hold by `c=0.0.0.0`)."""
@@ -46,74 +54,194 @@ class CorePeer:
     codecs: tuple[Codec, ...]
     direction: Direction
     ptime: int
+    bandwidth: int | None
+    """`b=AS`, kbit/s."""
+    feedback: tuple[str, ...]
+    """Of `FEEDBACK` what it listed; without an AVPF profile none."""
+    attributes: Mapping[str, Sequence[str]] = field(repr=False)
+    """All of the line, keys included."""
+
+
+@frozen
+class CorePeer:
+    """A phone."""
+
+    slots: tuple[Slot, ...]
+    streams: tuple[CoreStream, ...]
+    """In the order of their lines."""
+    source: str
+    """Who wrote it: the `o=` line without its version."""
+    index: int
+    """The place of the line that the properties below tell of, for who carries one line only."""
+
+    def at(self, index: int | None, kind: str | None = None) -> CoreStream | None:
+        """The stream in this place, if it is of this kind."""
+        found = next((stream for stream in self.streams if stream.index == index), None)
+        return found if found is None or kind in (None, found.kind) else None
+
+    @property
+    def _one(self) -> CoreStream:
+        return self.at(self.index) or self.streams[0]
+
+    @property
+    def proto(self) -> str:
+        """See `CoreStream`."""
+        return self._one.proto
+
+    @property
+    def address(self) -> Address | None:
+        """See `CoreStream`."""
+        return self._one.address
+
+    @property
+    def codecs(self) -> tuple[Codec, ...]:
+        """See `CoreStream`."""
+        return self._one.codecs
+
+    @property
+    def direction(self) -> Direction:
+        """See `CoreStream`."""
+        return self._one.direction
+
+
+@frozen
+class WebStream:
+    """One media line of a browser, in use."""
+
+    index: int
+    kind: str
+    mid: str | None
+    codecs: tuple[Codec, ...]
+    direction: Direction
+    bandwidth: int | None
 
 
 @frozen
 class WebPeer:
-    """A browser."""
+    """A browser. All its streams share one transport."""
 
     slots: tuple[Slot, ...]
+    streams: tuple[WebStream, ...]
+    source: str
     index: int
-    mid: str | None
+    """As of `CorePeer`."""
     bundled: bool
+    """It speaks of its streams as a bundle (RFC 9143)."""
     ufrag: str
+    """'' of a client without ICE."""
     promised: frozenset[Fingerprint] = field(repr=False)
     setup: str
     association: tuple[frozenset[Fingerprint], str | None]
     """Changes exactly when the browser begins a new DTLS association (RFC 8842 §4): another page, for one."""
-    codecs: tuple[Codec, ...]
-    direction: Direction
+
+    def at(self, index: int | None, kind: str | None = None) -> WebStream | None:
+        """The stream in this place, if it is of this kind."""
+        found = next((stream for stream in self.streams if stream.index == index), None)
+        return found if found is None or kind in (None, found.kind) else None
+
+    @property
+    def codecs(self) -> tuple[Codec, ...]:
+        """See `WebStream`; of the line at `index`."""
+        return (self.at(self.index) or self.streams[0]).codecs
+
+
+def core_peer(sdp: str) -> CorePeer:
+    """A phone's description, with every line that can be carried."""
+    session = _parse(sdp)
+    streams: list[CoreStream] = []
+    why: list[str] = []
+    for place, media in enumerate(session.media):
+        try:
+            if _used(media) and (media.proto in _CORE_PROFILES):
+                streams.append(_core_stream(session, media, place))
+        except MediaError as error:
+            why.append(error.detail)
+    if not streams:
+        raise refuse(why[0] if why else "no media line that can be carried")
+    return CorePeer(tuple(map(Slot.of, session.media)), tuple(streams), _source(session), _first(streams))
 
 
 def read_core(sdp: str, index: int | None) -> CorePeer:
-    """A phone's description. `index`: the audio line's place where an offer of ours fixed it, else None."""
+    """A phone's description for who carries sound only. `index`: the line's place where our offer fixed it."""
+    peer = core_peer(sdp)
+    return evolve(peer, index=_place(peer.streams, index))
+
+
+def web_peer(sdp: str, ice: bool = True) -> WebPeer:
+    """A browser's description, with every line that can be carried. `ice` False: of a client without ICE.
+
+    The first such line has the transport. Another that is not bundled with it is left out: a second
+    transport for the same browser would be a second handshake, and every browser since 2013 can bundle.
+    """
     session = _parse(sdp)
-    usable = [_takes_core(media) for media in session.media]
-    place = _place(usable, index)
-    media = session.media[place]
+    bundle = _bundle(session)
+    streams: list[WebStream] = []
+    tag: Media | None = None
+    muxed = True
+    for place, media in enumerate(session.media):
+        alive = media.kind in KINDS and (media.port != 0 or media.get("bundle-only") is not None)
+        if not alive or media.proto not in _WEB_PROFILES:
+            continue
+        mid = media.get("mid")
+        if tag is not None and not (mid in bundle and tag.get("mid") in bundle):
+            continue
+        if media.get("rtcp-mux") is None:
+            muxed = False
+            continue
+        tag = tag or media
+        codecs = tuple(media.codecs)
+        streams.append(WebStream(place, media.kind, mid, codecs, session.direction_of(media), media.bandwidth))
+    if tag is None:
+        raise refuse("no media line that can be carried" if muxed else "the browser does not multiplex RTP and RTCP")
+    return _web_peer(session, tag, streams, tag.get("mid") in bundle, ice)
+
+
+def read_web(sdp: str, index: int | None) -> WebPeer:
+    """A browser's description for who carries sound only. `index` as for `read_core`."""
+    peer = web_peer(sdp)
+    return evolve(peer, index=_place(peer.streams, index))
+
+
+def _web_peer(session: Session, tag: Media, streams: list[WebStream], bundled: bool, ice: bool) -> WebPeer:
+    """The peer with these streams and the transport of the line `tag`."""
+    ufrag = _transport(session, tag, "ice-ufrag") if ice else [""]
+    promised = _fingerprints(session, tag)
+    setup = (_transport(session, tag, "setup") or ["active"])[0]
+    if not ufrag or not promised:
+        raise refuse("the browser's description lacks ICE credentials or a fingerprint")
+    if setup not in _SETUPS:
+        raise refuse(f"a=setup:{setup[:16]} cannot be answered")
+    tls_id = _transport(session, tag, "tls-id")
+    return WebPeer(
+        slots=tuple(map(Slot.of, session.media)),
+        streams=tuple(streams),
+        source=_source(session),
+        index=_first(streams),
+        bundled=bundled,
+        ufrag=ufrag[0],
+        promised=promised,
+        setup=setup,
+        association=(promised, tls_id[0] if tls_id else None),
+    )
+
+
+def _core_stream(session: Session, media: Media, place: int) -> CoreStream:
     host = session.host_of(media)
     address = None if host in _HIDDEN else (_literal(host), media.port)
     direction = session.direction_of(media)
     ptime = media.get("ptime") or ""
-    return CorePeer(
-        slots=tuple(map(Slot.of, session.media)),
+    return CoreStream(
         index=place,
+        kind=media.kind,
         proto=media.proto,
         address=address,
         rtcp=None if address is None else _rtcp(media, address),
         codecs=tuple(media.codecs),
         direction=direction.deaf if address is None else direction,
         ptime=int(ptime) if _digits(ptime) and len(ptime) < 4 and int(ptime) in _PTIMES else PTIME,
-    )
-
-
-def read_web(sdp: str, index: int | None) -> WebPeer:
-    """A browser's description. `index` as for `read_core`."""
-    session = _parse(sdp)
-    place = _place([_takes_web(media) for media in session.media], index)
-    media = session.media[place]
-    if media.get("rtcp-mux") is None:
-        raise refuse("the browser does not multiplex RTP and RTCP")
-    ufrag = _transport(session, media, "ice-ufrag")
-    promised = _fingerprints(session, media)
-    setup = (_transport(session, media, "setup") or ["active"])[0]
-    if not ufrag or not promised:
-        raise refuse("the browser's description lacks ICE credentials or a fingerprint")
-    if setup not in _SETUPS:
-        raise refuse(f"a=setup:{setup[:16]} cannot be answered")
-    mid = media.get("mid")
-    tls_id = _transport(session, media, "tls-id")
-    return WebPeer(
-        slots=tuple(map(Slot.of, session.media)),
-        index=place,
-        mid=mid,
-        bundled=any(mid in value.split()[1:] for value in session.attributes.get("group", ()) if mid is not None),
-        ufrag=ufrag[0],
-        promised=promised,
-        setup=setup,
-        association=(promised, tls_id[0] if tls_id else None),
-        codecs=tuple(media.codecs),
-        direction=session.direction_of(media),
+        bandwidth=media.bandwidth,
+        feedback=_feedback(media),
+        attributes=media.attributes,
     )
 
 
@@ -124,24 +252,44 @@ def _parse(sdp: str) -> Session:
         raise refuse(f"unreadable description: {error}") from None
 
 
-def _place(usable: Sequence[bool], index: int | None) -> int:
+def _used(media: Media) -> bool:
+    return media.kind in KINDS and media.port != 0
+
+
+def _source(session: Session) -> str:
+    return f"{session.user} {session.number} {session.address}"
+
+
+def _first(streams: Sequence[CoreStream | WebStream]) -> int:
+    """The place of the first line of sound, else of the first line."""
+    return next((stream.index for stream in streams if stream.kind == AUDIO), streams[0].index)
+
+
+def _place(streams: Sequence[CoreStream | WebStream], index: int | None) -> int:
     """The audio line: where it was, else the first that is usable."""
-    if index is not None:
-        if index < len(usable) and usable[index]:
-            return index
+    places = [stream.index for stream in streams if stream.kind == AUDIO]
+    if index is not None and index not in places:
         raise refuse("the audio line was refused")
-    if True not in usable:
+    if not places:
         raise refuse("no audio line that can be carried")
-    return usable.index(True)
+    return places[0] if index is None else index
 
 
-def _takes_core(media: Media) -> bool:
-    return media.kind == "audio" and media.port != 0 and media.proto in _CORE_PROFILES
+def _feedback(media: Media) -> tuple[str, ...]:
+    """What of `FEEDBACK` the line lists, for whichever of its payload types."""
+    if not media.proto.endswith("F"):
+        return ()
+    listed = {value.partition(" ")[2].strip() for value in media.attributes.get("rtcp-fb", ())}
+    return tuple(kind for kind in FEEDBACK if kind in listed)
 
 
-def _takes_web(media: Media) -> bool:
-    alive = media.port != 0 or media.get("bundle-only") is not None
-    return media.kind == "audio" and alive and media.proto in _WEB_PROFILES
+def _bundle(session: Session) -> frozenset[str]:
+    """The mids of the first bundle (RFC 9143 §5); more than one are for transports of several, which we have not."""
+    for value in session.attributes.get("group", ()):
+        mids = value.split()
+        if mids[:1] == ["BUNDLE"]:
+            return frozenset(mids[1:])
+    return frozenset()
 
 
 def _literal(host: str | None) -> str:

@@ -153,14 +153,13 @@ class WebLeg:
 
     # -- what the descriptions say ------------------------------------------------------------
 
-    def renew(self) -> None:
-        """Fresh ICE credentials: the browser restarts ICE, or is asked to (RFC 8839 §4.4.3.1.1)."""
-        self._fresh()
+    def renew(self, credentials: tuple[str, str] | None = None) -> None:
+        """Fresh ICE credentials: the browser restarts ICE, or is asked to (RFC 8839 §4.4.3.1.1); or earlier ones."""
+        self._fresh(credentials)
         self.machine.arm("stall", 2 * STALL)
 
-    def _fresh(self) -> None:
-        self.ufrag = random_text(8)
-        self.password = random_text(24)
+    def _fresh(self, credentials: tuple[str, str] | None = None) -> None:
+        self.ufrag, self.password = credentials or (random_text(8), random_text(24))
         self._secret = self.password.encode()
 
     def describe(self, ufrag: str, promised: Iterable[Fingerprint], client: bool) -> None:

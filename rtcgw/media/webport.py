@@ -54,10 +54,13 @@ class WebPort(DatagramProtocol):
         self._by_ufrag[leg.ufrag.encode()] = leg
         self._addresses.setdefault(leg, [])
 
-    def renew(self, leg: WebLeg) -> None:
-        """Give the leg new ICE credentials; where its browser is now stays known (ICE restart)."""
+    def renew(self, leg: WebLeg, credentials: tuple[str, str] | None = None) -> None:
+        """Give the leg new ICE credentials; where its browser is now stays known (ICE restart).
+
+        `credentials`: earlier ones hold again, because the browser refused the new ones.
+        """
         self._by_ufrag.pop(leg.ufrag.encode(), None)
-        leg.renew()
+        leg.renew(credentials)
         self.add(leg)
 
     def remove(self, leg: WebLeg) -> None:

@@ -180,6 +180,13 @@ class Bench:
         """The news so far, as words."""
         return [news.state.name.lower() for news in self.news]
 
+    def passed(self, origin: Party, sdp: str) -> str:
+        """The offer for the other side that comes of a new offer."""
+        found = self.session.reoffer(origin, sdp)
+        assert isinstance(found, Reoffer)
+        assert found.offer is not None
+        return found.offer
+
     def reanswer(self, origin: Party, sdp: str) -> str:
         """The answer to a new offer that the other side need not know of."""
         found = self.session.reoffer(origin, sdp)

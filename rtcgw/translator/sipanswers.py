@@ -24,7 +24,7 @@ from rtcgw.sip.message import Request, Response, make_response
 from rtcgw.sip.transaction import ServerTransaction
 from rtcgw.translator.repeat import Repeat
 from rtcgw.translator.sipdialog import put_sdp, sdp_of
-from rtcgw.translator.sippeer import announce_sound, require_preconditions, uses_preconditions
+from rtcgw.translator.sippeer import announce_sound, require_preconditions
 from rtcgw.translator.sipport import ISipPort
 
 PROGRESS_LIMIT = 4
@@ -61,11 +61,6 @@ class Answers:
     def invite(self) -> Request:
         """The INVITE being answered."""
         return self._tx.request
-
-    @property
-    def conditional(self) -> bool:
-        """Whether the caller agrees on preconditions before it is rung for: it needs an early answer (RFC 3312 §6)."""
-        return self._peer.preconditions and self._reliable and uses_preconditions(self._tx.request)
 
     def progress(self, stage: Stage, sdp: str | None, sounds: bool = True) -> None:
         """Send 180 or 183: reliably where the peer can, one at a time (RFC 3262 §3).

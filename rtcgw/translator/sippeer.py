@@ -25,11 +25,6 @@ _SOUNDS = {"sendrecv": True, "sendonly": True, "recvonly": False, "inactive": Fa
 """Directions of P-Early-Media, as the callee's network sees itself (RFC 5009 §8)."""
 
 
-def uses_preconditions(request: Request) -> bool:
-    """Whether the sender can, or must, agree on preconditions before the callee is alerted."""
-    return request.has("supported", PRECONDITION) or request.has("require", PRECONDITION)
-
-
 def require_preconditions(message: Message, sdp: str | None, peer: PeerProfile) -> None:
     """An offer with mandatory preconditions may only be taken by whoever understands them (RFC 3312 §11)."""
     if peer.preconditions and sdp is not None and _MANDATORY.search(sdp):

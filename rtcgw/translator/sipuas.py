@@ -30,11 +30,10 @@ def _answers(leg: SipLeg) -> Answers:
 def progress(leg: SipLeg, event: Progress) -> None:
     """180 or 183; 100 has been sent by the transaction.
 
-    An early answer of the gateway's own goes to a caller that agrees on preconditions first, and to no other:
-    a 183 with a description would silence the ring-back tone of a plain phone.
+    The gateway's own early answer, by which a caller's preconditions are met, is a 183 in which nothing sounds.
     """
     early = event.stage is Stage.TRYING
-    if early and (event.description is None or not _answers(leg).conditional):
+    if early and event.description is None:
         return
     leg.history.append("-> 180" if event.stage is Stage.RINGING else "-> 183")
     sdp = None if event.description is None else event.description.sdp

@@ -1,79 +1,61 @@
-"""One call's media in rtpengine: what is asked of the engine for each description.
+"""One call's media in rtpengine: when it is asked what, and what becomes of refusals, deaths and silence.
 
 The engine keeps offer and answer of both sides together, so a change of one side that the other need not
-know of is shown to it as a whole exchange, the other side's part being its last description again.
+know of is shown to it as a whole exchange, the other side's part being its last description again
+(`Exchange.again`). The same brings it back to what was before a refused change, and a call to another engine when
+its own has died.
+
+Work for one session is done in turn: what comes while the engine is being told of something else waits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
 from enum import Enum
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
-from attrs import define, evolve
+from attrs import evolve
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from rtcgw.machine import Machine, Row, Table
-from rtcgw.media import codecs as choice
+from rtcgw.media import enginelines, enginestats
 from rtcgw.media.backend import Access, IMediaSession, MediaError, MediaNews, MediaStats, News, OnNews, Party, Reoffer
-from rtcgw.media.describe import CORE_PROFILE, WEB_PROFILE, CoreLine, Origin, Slot, audio_only, core_body, for_browser
-from rtcgw.media.ng import NgError, Reply, Value
+from rtcgw.media.enginecodecs import AUDIO, DTMF, VIDEO
+from rtcgw.media.enginelines import Heard, Side
+from rtcgw.media.enginestats import Hearing
+from rtcgw.media.exchange import Exchange, FullError
+from rtcgw.media.ng import NgError, Reply
 from rtcgw.media.ngnode import NgNode
-from rtcgw.media.peers import CorePeer, WebPeer, read_core, read_web
-from rtcgw.media.sdp import Codec, Direction, Media, SdpError, Session, parse
+from rtcgw.media.sdp import Direction
+from rtcgw.media.transcode import Places
 from rtcgw.model.identity import SessionId
+from rtcgw.model.peer import PeerProfile
 from rtcgw.model.reason import Reason
 
 log = Logger()
 
-Flags = Mapping[str, Value]
+T = TypeVar("T")
 
-_TO_CORE: Flags = {
-    "transport-protocol": "RTP/AVP",
-    "ICE": "remove",
-    "rtcp-mux": ["demux"],
-    "replace": ["origin"],
-    "flags": ["trust-address", "strip-extmap", "port-latching"],
-}
-_TO_WEB: Flags = {
-    "transport-protocol": "UDP/TLS/RTP/SAVPF",
-    "ICE": "force",
-    "DTLS": "passive",
-    "SDES": ["off"],
-    "rtcp-mux": ["offer", "require"],
-    "replace": ["origin"],
-    "flags": ["trust-address", "generate-mid", "strip-extmap", "port-latching"],
-}
-"""Flags by the side for which the engine writes; `port-latching` keeps the core's ports over an ICE restart."""
-_NOWHERE = "0.0.0.0"  # noqa: S104 - written into a description, not bound
+MAX_WAITING = 4
+"""Pieces of work that wait for the engine's answer to an earlier one; beyond it, `MediaError` (CONFLICT)."""
 
 
-@define
-class _Half:
-    """One party's side of the session."""
+class Terms(Protocol):
+    """What a session needs of its backend."""
 
-    access: Access
-    origin: Origin
-    slots: tuple[Slot, ...]
-    index: int = 0
-    fixed: bool = False
-    """The audio line's place is fixed by an offer of ours."""
-    raw: str = ""
-    """Its last description, as it came."""
-    given: Session | None = None
-    """The same as the engine got it."""
-    told: frozenset[str] = frozenset()
-    """Names of the codecs that it was told last; a browser goes on sending one of them."""
-    real: bool = False
-    """`given` is its own, not one made up for it."""
+    clock: IReactorTime
+    places: Places
 
-    @property
-    def codecs(self) -> list[Codec]:
-        """What it has."""
-        return [] if self.given is None else self.given.media[0].codecs
+    def place(self, but: Sequence[NgNode] = ()) -> NgNode | None:
+        """The engine for a new call or one that moves, none of `but`; None where there is none."""
+
+    def finish(self, session: EngineSession, goodbye: Coroutine[Any, Any, MediaStats] | None) -> Deferred[MediaStats]:
+        """A session is closed; `goodbye`, if the engine knows it, tells the engine and gives the final account."""
 
 
 class EngineState(Enum):
@@ -89,307 +71,410 @@ class EngineState(Enum):
 class EngineEvent(Enum):
     """What moves the session."""
 
-    ASK = "a request goes out"
-    DONE = "it came back, or was given up"
+    ASK = "work begins"
+    DONE = "it is done, or was given up"
     CLOSE = "closed"
-
-
-Finish = Callable[["EngineSession", "Coroutine[Any, Any, None] | None"], None]
 
 
 @implementer(IMediaSession)
 class EngineSession:
-    """See the module. `finish(session, goodbye)` is called once, at the end."""
+    """See the module. `call` is the engine's name for it."""
 
     def __init__(
         self,
         session: SessionId,
-        caller: Access,
-        callee: Access,
+        call: str,
+        parties: tuple[Access, Access],
         node: NgNode,
-        codecs: Sequence[str],
+        peer: PeerProfile,
         on_news: OnNews,
-        finish: Finish,
+        terms: Terms,
     ) -> None:
         self.id = session
+        self.call = call
         self.node = node
-        self._codecs = tuple(codecs)
+        self.exchange = Exchange(call, parties, peer, terms.places, node.ask)
         self._on_news = on_news
-        self._finish = finish
-        self._sides = {Party.CALLER: _half(caller), Party.CALLEE: _half(callee)}
-        self._offerer: Party | None = None
-        """Whose from-tag the exchange has."""
+        self._terms = terms
+        self._open: Party | None = None
+        """Whose offer was passed on for the other party to answer."""
+        self._is_quiet = False
+        """The one who offered has been answered already (offerless call): it is not told of the answer."""
+        self._is_final = False
         self._told: tuple[Party, str, str] | None = None
         """The last answer: whose, what it said, and what the other was told."""
-        self.machine = Machine(ENGINE_TABLE, self, node.clock)
+        self._proposed: tuple[Party, dict[Party, Side]] | None = None
+        """Who has made an offer that the other party is asked about, and both sides as they were before."""
+        self._moved: set[Party] = set()
+        """Those who are to be told where their media are now."""
+        self._waiting: deque[tuple[Callable[[], None], Deferred[Any]]] = deque()
+        self._account: Deferred[MediaStats] | None = None
+        self._stats = MediaStats("rtpengine")
+        self._heard = {party: Hearing(terms.clock.seconds()) for party in Party}
+        node.placed += 1
+        self.machine = Machine(ENGINE_TABLE, self, terms.clock)
 
-    # -- IMediaSession -----------------------------------------------------------------------------------
+    # -- IMediaSession: offers and answers ---------------------------------------------------------------------
 
     def offer(self, origin: Party, sdp: str) -> Deferred[str]:
-        """See `IMediaSession`."""
-        self._take(origin, sdp)
-        return self._run(self._offered(origin))
+        """See `IMediaSession`. Where the engine says that it is full, another one is asked."""
+        heard = self._hear(origin, sdp)
+        self.exchange.plan(origin, heard.codecs[AUDIO], settled=False)
+        return self._run(lambda: self._first_offer(origin, heard))
 
     def answer(self, origin: Party, sdp: str, final: bool) -> str | Deferred[str]:
         """See `IMediaSession`; the same answer again needs no engine."""
-        if self._told is not None and self._told[:2] == (origin, sdp):
+        heard = None if self._told is not None and self._told[:2] == (origin, sdp) else self._hear(origin, sdp)
+        self._is_final = self._is_final or final
+        if self._told is not None and heard is None:
             return self._told[2]
-        other = self._sides[origin.other]
-        self._take(origin, sdp)
-        if self._offerer is origin or not other.real:
-            return self._run(self._answered_ours(origin, sdp))
-        return self._run(self._answered(origin, sdp))
+        assert heard is not None
+        if self._open is not origin.other or not self._side(origin.other).real:
+            return self._run(lambda: self._answered_ours(origin, heard))
+        if not final:
+            self.node.watch(self.call)
+        return self._run(lambda: self._answered(origin, sdp, heard))
 
-    def fallback(self) -> str:
+    def fallback(self) -> Deferred[str]:
         """See `IMediaSession`."""
-        raise MediaError(Reason.MEDIA, "there is no second way")
+        peer, callee = self.exchange.peer.fallback, self._side(Party.CALLEE)
+        if peer is None or callee.on_web or self._open is not Party.CALLER:
+            raise MediaError(Reason.MEDIA, "there is no second way")
+        self.exchange.peer = peer
+        callee.slots, callee.places = (), {}
+        return self._run(lambda: self._offered(Party.CALLER))
 
-    def early_answer(self, target: Party) -> str | None:
+    def early_answer(self, target: Party) -> Deferred[str] | None:
+        """See `IMediaSession`: the engine is shown an answer made up for the other party."""
+        if self._open is not target or self._side(target.other).real:
+            return None
+        return self._run(lambda: self._answered_early(target))
+
+    @property
+    def reserved(self) -> bool:
         """See `IMediaSession`."""
-        return None
-
-    reserved = True
-
-    def revert(self) -> None:
-        """See `IMediaSession`."""
-
-    def keyframe(self, target: Party) -> None:
-        """See `IMediaSession`."""
+        waits = self._side(self.exchange.core).waits
+        return waits is None or waits.met
 
     def reoffer(self, origin: Party, sdp: str) -> Deferred[Reoffer]:
-        """See `IMediaSession`: the other side's part is its last description again."""
-        if not (self._sides[origin].real and self._sides[origin.other].real):
+        """See `IMediaSession`: the other side's part is its last description again, unless it must be asked."""
+        mine, other = self._side(origin), self._side(origin.other)
+        if not (mine.real and other.real):
             raise MediaError(Reason.CONFLICT, "a new offer before the first one was answered")
-        before = evolve(self._sides[origin])
-        self._take(origin, sdp, settled=True)
-        self._told = None
-        return self._run(self._changed(origin, before)).addCallback(lambda text: Reoffer(answer=text))
+        heard = self._hear(origin, sdp)
+        self.exchange.plan(origin, heard.codecs[AUDIO], settled=True)
+        if (VIDEO in heard.lines) == (VIDEO in other.lines):
+            return self._run(lambda: self._changed(origin, heard))
+        return self._run(lambda: self._asked(origin, heard))
+
+    def revert(self) -> None:
+        """See `IMediaSession`: the engine is shown again what was before."""
+        if self._proposed is not None:
+            self._restore(self._proposed[1])
+            self._later(self._settled)
 
     def make_offer(self, target: Party) -> str | Deferred[str]:
-        """See `IMediaSession`. In a session, the description in force; at its beginning, one for a made-up peer."""
-        side = self._sides[target]
-        side.fixed = True
-        if side.origin.text:
-            return side.origin.text
-        other = self._sides[target.other]
-        # One codec only: the browser would send its first choice, and the phone's are not known yet.
-        other.given = _made_up(self._codecs[:1])
-        return self._run(self._offered(target.other))
+        """See `IMediaSession`. In a session the description in force; at its beginning, one for a made-up peer."""
+        mine, other = self._side(target), self._side(target.other)
+        mine.fixed = True
+        if mine.real and other.real and mine.on_web and target not in self._moved:
+            # The text in force may be an answer, which says who begins the handshake; an offer leaves that open.
+            return self._run(self._offered_again)
+        if mine.origin.text:
+            return mine.origin.text
+        self.exchange.make_up(target.other)
+        return self._run(lambda: self._offered(target.other))
+
+    # -- IMediaSession: the rest -------------------------------------------------------------------------------
 
     def candidate(self, origin: Party, candidate: str | None, mid: str | None, ufrag: str | None) -> bool:
         """The engine learns browsers' addresses from their checks."""
         return True
 
+    def keyframe(self, target: Party) -> None:
+        """See `IMediaSession`. NG has no word for it; the parties' own PLI and FIR pass through the engine."""
+
     def stats(self) -> MediaStats:
-        """See `IMediaSession`; packets are counted by the engine, not here."""
-        codec = next((side.codecs[0].name for side in self._sides.values() if side.real), None)
-        return MediaStats("rtpengine", codec, state=f"{self.machine.state.value}, at {self.node}")
+        """See `IMediaSession`; as the engine told last time (`NgNode`)."""
+        return evolve(self._stats, state=f"{self.machine.state.value}, at {self.node}")
 
-    def close(self) -> MediaStats:
-        """See `IMediaSession`."""
-        stats = self.stats()
+    def close(self) -> MediaStats | Deferred[MediaStats]:
+        """See `IMediaSession`: the engine's last figures, where it knows the session."""
+        if self.machine.state in (EngineState.CLOSING, EngineState.CLOSED):
+            return self.stats()
         self.machine.handle(EngineEvent.CLOSE)
-        return stats
+        return self.stats() if self._account is None else self._account
 
-    # -- what is asked --------------------------------------------------------------------------------------
+    # -- the work ----------------------------------------------------------------------------------------------
+
+    async def _first_offer(self, origin: Party, heard: Heard) -> str:
+        self.exchange.take(origin, heard)
+        return await self._offered(origin)
 
     async def _offered(self, origin: Party) -> str:
-        self._offerer = origin
-        given = self._sides[origin].given
-        reply = await self._ask("offer", origin, given, self._flags(origin.other))
-        return self._write(origin.other, reply)
+        """Show an offer that the other party is to answer, to another engine where this one is full."""
+        full: list[NgNode] = []
+        while True:
+            try:
+                lines = await self.exchange.offer(origin)
+                break
+            except FullError:
+                self.node.filled()
+                full.append(self.node)
+                other = self._terms.place(full)
+                if other is None:
+                    raise
+                self._change(other)
+        self._open = origin
+        self._told = None
+        return self.exchange.write(origin.other, lines, offering=True)
 
-    async def _answered(self, origin: Party, sdp: str) -> str:
-        text = self._write(origin.other, await self._ask_answer(origin, self._sides[origin].given))
+    async def _answered(self, origin: Party, sdp: str, heard: Heard) -> str:
+        before = self._copies()
+        try:
+            self.exchange.take(origin, heard)
+            lines = await self.exchange.answer(origin)
+            if self.exchange.has_lost_keys():
+                _, lines = await self.exchange.again(origin.other, mirrored=False)
+        except MediaError:
+            self.exchange.sides.update(before)
+            raise
+        other = self._side(origin.other)
+        text = other.origin.text if self._is_quiet else self.exchange.write(origin.other, lines, offering=False)
         self._told = (origin, sdp, text)
         return text
 
-    async def _answered_ours(self, origin: Party, sdp: str) -> str:
-        """The answer to an offer that was ours alone. Either the other side is not known yet, then this becomes
-        the offer for it, or it is and need not be told: it is shown to the engine as a new exchange."""
-        other = self._sides[origin.other]
+    async def _answered_early(self, target: Party) -> str:
+        return self.exchange.write(target, await self.exchange.early_answer(target.other), offering=False)
+
+    async def _answered_ours(self, origin: Party, heard: Heard) -> str:
+        """The answer to an offer that was ours alone, or to one that the other party proposed.
+
+        Where the other party is not known yet, it becomes the offer for it; where it is, it need not be told.
+        """
+        mine, other = self._side(origin), self._side(origin.other)
         if not other.real:
-            other.fixed = True
-            return await self._answered(origin, sdp)
-        await self._again(origin)
-        self._told = (origin, sdp, other.origin.text)
+            return await self._passed_on(origin, heard)
+        if self._proposed is not None and self._proposed[0] is origin.other:
+            return await self._accepted(origin, heard)
+        before = self._copies()
+        try:
+            self.exchange.take(origin, heard)
+            # Shown as the answer: as an offer of a browser's with another ufrag it would change the engine's own.
+            await self.exchange.again(origin.other)
+        except MediaError:
+            self.exchange.sides.update(before)
+            raise
+        self._moved.discard(origin)
+        mine.fixed = False
         return other.origin.text
 
-    async def _changed(self, origin: Party, before: _Half) -> str:
+    async def _passed_on(self, origin: Party, heard: Heard) -> str:
+        """Of an offerless call: what one party has chosen is offered to the other. It will send its first codec."""
+        self.exchange.take(origin, heard)
+        await self.exchange.answer(origin)
+        side = self._side(origin)
+        first = side.told_names()[0]
+        kept = tuple(codec for codec in side.codecs[AUDIO] if codec.name in (first, DTMF))
+        side.codecs[AUDIO] = kept if kept[0].name == first else side.codecs[AUDIO]
+        self._is_quiet = True
+        return await self._offered(origin)
+
+    async def _changed(self, origin: Party, heard: Heard) -> Reoffer:
+        before = self._copies()
         try:
-            return await self._again(origin)
+            self.exchange.take(origin, heard)
+            _, lines = await self.exchange.again(origin)
         except MediaError:
-            self._sides[origin] = before
+            self._restore(before)
+            self._later(self._settled)
             raise
+        self._told = None
+        return Reoffer(answer=self.exchange.write(origin, lines, offering=False))
 
-    async def _again(self, origin: Party) -> str:
-        """A whole exchange, the other side saying what it said last."""
-        mine, other = self._sides[origin], self._sides[origin.other]
-        if mine.given is None or other.given is None:
-            raise MediaError(Reason.CONFLICT, "one side is not known yet")
-        before = self._offerer
-        self._offerer = origin
-        await self._ask("offer", origin, mine.given, self._flags(origin.other))
-        direction = mine.given.direction_of(mine.given.media[0]).mirrored
-        names = {codec.name for codec in mine.codecs}
-        wanted = [codec for codec in other.codecs if codec.name in names]
-        again = audio_only(_turned(other.given, direction), 0, wanted or other.codecs)
-        reply = await self._ask_answer(origin.other, again)
-        self._offerer = before
-        return self._write(origin, reply)
-
-    async def _ask_answer(self, origin: Party, given: Session | None) -> Session:
-        flags = dict(self._flags(origin.other))
-        if self._sides[origin.other].access is Access.WEB:
-            flags["rtcp-mux"] = ["require"]
-        return await self._ask("answer", origin.other, given, flags)
-
-    async def _ask(self, command: str, offerer: Party, given: Session | None, flags: Flags) -> Session:
-        """One request. Raises `MediaError`: MEDIA_FAILED with what the engine said, or did not say."""
-        message: dict[str, Value] = {"command": command, "call-id": self.id, "from-tag": offerer.value}
-        if command == "answer" or all(side.real for side in self._sides.values()):
-            message["to-tag"] = offerer.other.value
-        message |= {"sdp": str(given), **flags}
+    async def _asked(self, origin: Party, heard: Heard) -> Reoffer:
+        """The other party is asked. Until it agrees, the engine keeps the old line of sound: a browser's new ICE
+        credentials would change the engine's own, and a refusal could not bring them back."""
+        before = self._copies()
         try:
-            reply = await self.node.ask(message)
-        except NgError as error:
-            raise MediaError(Reason.MEDIA_FAILED, f"rtpengine {command}: {error}") from None
-        return _description(command, reply)
+            self.exchange.take(origin, heard)
+            lines = await self.exchange.offer(origin, True, {AUDIO: before[origin].lines[AUDIO]})
+            text = self.exchange.write(origin.other, lines, offering=True)
+        except MediaError:
+            self._restore(before)
+            self._later(self._settled)
+            raise
+        self._proposed = origin, before
+        self._open = None
+        self._told = None
+        self._side(origin.other).fixed = True
+        return Reoffer(offer=text)
 
-    async def _delete(self) -> None:
-        message: Flags = {"command": "delete", "call-id": self.id, "from-tag": (self._offerer or Party.CALLER).value}
+    async def _accepted(self, origin: Party, heard: Heard) -> str:
+        self.exchange.take(origin, heard)
+        _, lines = await self.exchange.again(origin.other, mirrored=False)
+        self._proposed = None
+        self._side(origin).fixed = False
+        return self.exchange.write(origin.other, lines, offering=False)
+
+    async def _offered_again(self) -> str:
+        offered, _ = await self.exchange.again(self.exchange.core)
+        self._open = None
+        self._told = None
+        return self.exchange.write(self.exchange.web, offered, offering=True)
+
+    async def _settled(self) -> None:
+        """Bring the engine to what both sides are."""
         try:
-            await self.node.ask(message)
-        except NgError as error:
-            log.warn("call {session}: rtpengine delete: {error}", session=self.id, error=error)
+            await self.exchange.again(self.exchange.core)
+        except MediaError as error:
+            log.warn("call {session}: not brought back: {error}", session=self.id, error=error.detail)
 
-    # -- descriptions ------------------------------------------------------------------------------------------
+    # -- death and silence of others -----------------------------------------------------------------------------
 
-    def _take(self, origin: Party, sdp: str, settled: bool = False) -> None:
-        """Read and keep a description of `origin`, with what it has in common with the other side, if that is known.
+    def lost(self, detail: str) -> None:
+        """The engine is dead or has forgotten the call. An answered one is made anew on another engine."""
+        other = self._terms.place() if self._is_final else None
+        if other is None:
+            self._on_news(MediaNews(self.exchange.web, News.LOST, detail))
+            return
+        self._later(lambda: self._remade(other, detail))
 
-        `settled`: the other side will not be told anything new. Raises `MediaError` (MEDIA) and keeps nothing
-        where it cannot be carried.
-        """
-        side, other = self._sides[origin], self._sides[origin.other]
-        place = side.index if side.fixed else None
-        peer: CorePeer | WebPeer = read_web(sdp, place) if side.access is Access.WEB else read_core(sdp, place)
-        found = choice.carried(peer.codecs, self._codecs)
-        if other.real:
-            names = {codec.name for codec in other.codecs}
-            if settled and other.access is Access.WEB:
-                names &= other.told
-            found = [codec for codec in found if codec.name in names]
-        if side.access is Access.WEB:
-            found.sort(key=lambda codec: (*self._codecs, choice.DTMF).index(codec.name))
-        if not choice.audio(found):
-            raise MediaError(Reason.MEDIA, "no codec in common")
-        side.slots, side.index, side.raw, side.real = peer.slots, peer.index, sdp, True
-        side.given = audio_only(parse(sdp), peer.index, found)
-        self._restrict(other, found)
+    async def _remade(self, node: NgNode, detail: str) -> None:
+        exchange = self.exchange
+        self._change(node)
+        try:
+            # Offered to the browser from the core's side: that text leaves the roles of the handshake open.
+            offered, answered = await exchange.again(exchange.core)
+        except MediaError as error:
+            log.warn("call {session}: {detail}, and {error}", session=self.id, detail=detail, error=error.detail)
+            self._on_news(MediaNews(exchange.web, News.LOST, detail))
+            return
+        exchange.write(exchange.web, offered, offering=True)
+        exchange.write(exchange.core, answered, offering=False)
+        log.info("call {session}: {detail}; now at {node}", session=self.id, detail=detail, node=node)
+        self._open = self._told = self._proposed = None
+        self._moved = set(Party)
+        for party in Party:
+            self._on_news(MediaNews(party, News.MOVED, f"{detail}; now at {node}"))
 
-    def _restrict(self, other: _Half, found: Sequence[Codec]) -> None:
-        """Nothing is kept for the engine to pick that this side could not play."""
-        if other.given is not None and not other.real:
-            names = {codec.name for codec in found}
-            kept = [codec for codec in other.codecs if codec.name in names]
-            other.given = audio_only(other.given, 0, kept or other.codecs)
+    def counted(self, reply: Reply) -> None:
+        """The engine's figures have come: note them, and tell of sound and silence."""
+        found = enginestats.stats(reply, "")
+        if found is None:
+            return
+        self._stats = found
+        now, limit = self._terms.clock.seconds(), self.exchange.peer.media_timeout
+        for party, stream in ((Party.CALLER, found.caller), (Party.CALLEE, found.callee)):
+            news = self._heard[party].counted(stream.packets, now, self._is_expected(party), limit)
+            if news is not None:
+                self._on_news(MediaNews(party, *news))
 
-    def _flags(self, target: Party) -> Flags:
-        return _TO_WEB if self._sides[target].access is Access.WEB else _TO_CORE
+    def _is_expected(self, party: Party) -> bool:
+        """Whether the party should be sending."""
+        mine, other = self._side(party).lines.get(AUDIO), self._side(party.other).lines.get(AUDIO)
+        if not self._is_final or mine is None or other is None:
+            return False
+        return (mine.direction or Direction.SENDRECV).sends and (other.direction or Direction.SENDRECV).receives
 
-    def _write(self, target: Party, reply: Session) -> str:
-        """What `target` is told: for the core by our own builder, for a browser in its own media lines."""
-        side = self._sides[target]
-        side.told = frozenset(codec.name for codec in reply.media[0].codecs)
-        side.origin.address = reply.host_of(reply.media[0]) or _NOWHERE
-        if side.access is Access.WEB:
-            return side.origin.stamp(for_browser(reply, side.slots, side.index))
-        line = evolve(_engine_line(reply), proto=side.slots[side.index].proto)
-        return side.origin.stamp(core_body(line, side.slots, side.index))
+    @property
+    def is_early(self) -> bool:
+        """Whether the callee's first packet is waited for."""
+        return not self._is_final and self._heard[Party.CALLEE].packets == 0
 
     # -- the machine ---------------------------------------------------------------------------------------------
 
-    def _run(self, work: Coroutine[Any, Any, str]) -> Deferred[str]:
-        """Start `work`. The caller may cancel what it gets; the work goes on, so that `delete` comes after it."""
-        if self.machine.state not in (EngineState.UNUSED, EngineState.IDLE):
-            work.close()
-            raise MediaError(Reason.CONFLICT, "the media session is busy or closed")
-        result: Deferred[str] = Deferred(lambda _: None)
-        self.node.sessions[self.id] = self._lost
-        self.machine.handle(EngineEvent.ASK)
-        asked: Deferred[str] = Deferred.fromCoroutine(work)
+    def _side(self, party: Party) -> Side:
+        return self.exchange.sides[party]
 
-        def done(outcome: str | Failure) -> None:
+    def _hear(self, origin: Party, sdp: str) -> Heard:
+        return enginelines.hear(sdp, self._side(origin), self.exchange.peer)
+
+    def _copies(self) -> dict[Party, Side]:
+        return {party: side.copied() for party, side in self.exchange.sides.items()}
+
+    def _restore(self, before: dict[Party, Side]) -> None:
+        self.exchange.sides.update(before)
+        self._proposed = None
+
+    def _change(self, node: NgNode) -> None:
+        """Another engine has the call."""
+        self.node.sessions.pop(self.call, None)
+        self.node.placed -= 1
+        node.placed += 1
+        self.node = node
+        node.sessions[self.call] = self
+        self.exchange.moved(node.ask)
+
+    def _run(self, work: Callable[[], Coroutine[Any, Any, T]]) -> Deferred[T]:
+        """Start `work`, or let it wait. The caller may cancel what it gets; the work goes on, so that `delete` comes
+        after it."""
+        if self.machine.state in (EngineState.CLOSING, EngineState.CLOSED) or len(self._waiting) >= MAX_WAITING:
+            raise MediaError(Reason.CONFLICT, "the media session is busy or closed")
+        result: Deferred[T] = Deferred(lambda _: None)
+
+        def begin() -> None:
+            self.node.sessions[self.call] = self
+            self.machine.handle(EngineEvent.ASK)
+            asked: Deferred[T] = Deferred.fromCoroutine(work())
+            asked.addBoth(done)
+
+        def done(outcome: T | Failure) -> None:
             self.machine.handle(EngineEvent.DONE)
             if not result.called:
                 result.callback(outcome)
 
-        asked.addBoth(done)
+        if self.machine.state is EngineState.BUSY:
+            self._waiting.append((begin, result))
+        else:
+            begin()
         return result
 
-    def _lost(self, detail: str) -> None:
-        web = next((party for party, side in self._sides.items() if side.access is Access.WEB), Party.CALLER)
-        self._on_news(MediaNews(web, News.LOST, detail))
+    def _later(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Work that nobody waits for."""
+        try:
+            self._run(work).addErrback(self._failed)
+        except MediaError as error:
+            log.warn("call {session}: {error}", session=self.id, error=error.detail)
+
+    def _failed(self, failure: Failure) -> None:
+        if not failure.check(MediaError):
+            log.failure("media of call {session}", failure, session=self.id)
+
+    def _next(self) -> None:
+        if self._waiting:
+            self._waiting.popleft()[0]()
+
+    async def _deleted(self) -> MediaStats:
+        message = {"command": "delete", "call-id": self.call, "from-tag": (self._open or Party.CALLER).value}
+        try:
+            reply = await self.node.ask(message)
+        except NgError as error:
+            log.warn("call {session}: rtpengine delete: {error}", session=self.id, error=error)
+            return self.stats()
+        return enginestats.stats(reply, f"ended at {self.node}") or self.stats()
+
+    def _promise(self) -> None:
+        self._account = Deferred()
 
     def _over(self) -> None:
         self._forget()
-        self._finish(self, None)
+        self.node.placed -= 1
+        self._terms.finish(self, None)
 
     def _over_with_delete(self) -> None:
         self._forget()
-        self._finish(self, self._delete())
+        self.node.placed -= 1
+        account = self._account
+        assert account is not None
+        self._terms.finish(self, self._deleted()).addCallback(account.callback)
 
     def _forget(self) -> None:
         self._on_news = _nobody
-        self.node.sessions.pop(self.id, None)
-
-
-def _half(access: Access) -> _Half:
-    proto = WEB_PROFILE if access is Access.WEB else CORE_PROFILE
-    return _Half(access, Origin(_NOWHERE), (Slot("audio", proto, "0", "0" if access is Access.WEB else None),))
-
-
-def _made_up(codecs: Sequence[str]) -> Session:
-    """An offer for a phone that has made none, so that the engine has something to answer; nothing flows to it."""
-    found = choice.for_core(choice.for_web((), codecs), codecs)
-    media = Media("audio", 9, CORE_PROFILE, [str(codec.pt) for codec in found])
-    media.attributes["rtpmap"] = [codec.rtpmap for codec in found]
-    return Session("-", "1", "1", _NOWHERE, _NOWHERE, None, {}, [media])
-
-
-def _turned(session: Session, direction: Direction) -> Session:
-    return evolve(session, media=[evolve(session.media[0], direction=direction)])
-
-
-def _description(command: str, reply: Reply) -> Session:
-    sdp = reply.get("sdp")
-    if reply.get("result") != "ok" or not isinstance(sdp, str):
-        raise MediaError(Reason.MEDIA_FAILED, f"rtpengine {command}: {str(reply.get('error-reason', reply))[:200]}")
-    try:
-        session = parse(sdp)
-    except SdpError as error:
-        raise MediaError(Reason.MEDIA_FAILED, f"rtpengine {command}: {error}") from None
-    if len(session.media) != 1 or not session.host_of(session.media[0]):
-        raise MediaError(Reason.MEDIA_FAILED, f"rtpengine {command}: no description of one media line")
-    return session
-
-
-def _engine_line(reply: Session) -> CoreLine:
-    """What the engine has opened for the core."""
-    media = reply.media[0]
-    rtcp = (media.get("rtcp") or "").partition(" ")[0]
-    events = [codec.name == choice.DTMF for codec in media.codecs]
-    return CoreLine(
-        host=reply.host_of(media) or _NOWHERE,
-        port=media.port,
-        rtcp=int(rtcp) if rtcp.isascii() and rtcp.isdigit() else media.port + 1,
-        codecs=[
-            evolve(codec, fmtp="0-15" if is_event else None)
-            for codec, is_event in zip(media.codecs, events, strict=True)
-        ],
-        direction=reply.direction_of(media),
-    )
+        self.exchange.close()
+        self.node.sessions.pop(self.call, None)
+        while self._waiting:
+            self._waiting.popleft()[1].errback(MediaError(Reason.CONFLICT, "the media session is closed"))
 
 
 def _nobody(news: MediaNews) -> None:
@@ -397,8 +482,7 @@ def _nobody(news: MediaNews) -> None:
 
 
 _S, _E = EngineState, EngineEvent
-_GONE = Row(_S.CLOSED, (EngineSession._over,))
-_DELETED = Row(_S.CLOSED, (EngineSession._over_with_delete,))
+_DELETED = (EngineSession._over_with_delete,)
 
 ENGINE_TABLE: Table[EngineState, EngineEvent] = Table(
     "rtpengine media",
@@ -406,12 +490,12 @@ ENGINE_TABLE: Table[EngineState, EngineEvent] = Table(
     EngineEvent,
     {
         (_S.UNUSED, _E.ASK): Row(_S.BUSY),
-        (_S.UNUSED, _E.CLOSE): _GONE,
-        (_S.BUSY, _E.DONE): Row(_S.IDLE),
-        (_S.BUSY, _E.CLOSE): Row(_S.CLOSING, (EngineSession._forget,)),
+        (_S.UNUSED, _E.CLOSE): Row(_S.CLOSED, (EngineSession._over,)),
+        (_S.BUSY, _E.DONE): Row(_S.IDLE, (EngineSession._next,)),
+        (_S.BUSY, _E.CLOSE): Row(_S.CLOSING, (EngineSession._promise, EngineSession._forget)),
         (_S.IDLE, _E.ASK): Row(_S.BUSY),
-        (_S.IDLE, _E.CLOSE): _DELETED,
-        (_S.CLOSING, _E.DONE): _DELETED,
+        (_S.IDLE, _E.CLOSE): Row(_S.CLOSED, (EngineSession._promise, *_DELETED)),
+        (_S.CLOSING, _E.DONE): Row(_S.CLOSED, _DELETED),
     },
     {
         _S.UNUSED: {_E.DONE},

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from itertools import count, pairwise
+from itertools import count
 from typing import TypeAlias, Union
 
 from attrs import define
@@ -93,6 +93,7 @@ class _Request:
     data: bytes
     node: Address
     answer: Deferred[Reply]
+    begun: float
     timer: IDelayedCall | None = None
     repeats: int = 0
 
@@ -107,9 +108,8 @@ class NgClient(DatagramProtocol):
         self._pending: dict[bytes, _Request] = {}
         self._prefix = secrets.token_hex(4)
         self._numbers = count(1)
-        moments = [0.0, *(moment for moment in REPEATS if moment < timeout), timeout]
-        self._gaps = tuple(later - sooner for sooner, later in pairwise(moments))
-        """Seconds between one sending and the next; the last one ends in giving up."""
+        self._moments = (*(moment for moment in REPEATS if moment < timeout), timeout)
+        """Seconds after the first sending; at the last one a request is given up."""
         self.counters = {"repeated": 0, "timeout": 0, "stray": 0, "broken": 0}
         """Requests repeated and timed out; datagrams nobody waits for, and such as are no answer."""
 
@@ -129,7 +129,7 @@ class NgClient(DatagramProtocol):
             answer.errback(NgError("not connected" if self._write is None else "too many requests are waiting"))
             return answer
         cookie = f"{self._prefix}{next(self._numbers)}".encode()
-        request = _Request(cookie, cookie + b" " + encode(message), node, answer)
+        request = _Request(cookie, cookie + b" " + encode(message), node, answer, self._clock.seconds())
         self._pending[cookie] = request
         self._send(request)
         return answer
@@ -160,7 +160,7 @@ class NgClient(DatagramProtocol):
     def _due(self, request: _Request) -> None:
         request.timer = None
         request.repeats += 1
-        if request.repeats == len(self._gaps):
+        if request.repeats == len(self._moments):
             self._give_up(request)
             return
         self.counters["repeated"] += 1
@@ -168,7 +168,8 @@ class NgClient(DatagramProtocol):
 
     def _send(self, request: _Request) -> None:
         # One timer at a time: an answer comes within a millisecond as a rule, and each timer costs as much as it.
-        request.timer = self._clock.callLater(self._gaps[request.repeats], self._due, request)
+        delay = request.begun + self._moments[request.repeats] - self._clock.seconds()
+        request.timer = self._clock.callLater(max(delay, 0.0), self._due, request)
         if self._write is not None:
             try:
                 self._write(request.data, request.node)

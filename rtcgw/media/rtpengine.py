@@ -1,29 +1,31 @@
-"""The backend that leaves the sound to rtpengine, over its NG protocol.
+"""The backend that leaves the media to rtpengine, over its NG protocol, on any number of engines.
 
-The engine gets the audio line only, reduced to codecs that need no transcoding, and never writes to the
-core: what it says is read, and our own builder writes the core's description, so that no WebRTC word can
-slip through. Towards browsers its own description is used (its ICE, its DTLS), in the browser's media lines.
+The engine never writes to the core: what it says is read, and our own builder writes the core's description, so that
+no WebRTC word can slip through (`enginelines.py`). New calls go to the engine that has fewest; a dead engine's calls
+are made anew on another (`engined.py`).
 
-`delete` ends every session that the engine has heard of, also one that is closed while a request is out.
+`delete` ends every session that the engine has heard of, also one that is closed while a request is out; what a killed
+gateway leaves behind is found by its mark (`ngnode.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from itertools import count
 from typing import Any
 
 from attrs import frozen
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IReactorTime, IReactorUDP
 from zope.interface import implementer
 
 from rtcgw.media import sockets
-from rtcgw.media.backend import Access, IMediaBackend, IMediaSession, MediaError, OnNews
+from rtcgw.media.backend import Access, IMediaBackend, IMediaSession, MediaError, MediaStats, OnNews
 from rtcgw.media.engined import EngineSession
 from rtcgw.media.ng import NgClient
 from rtcgw.media.ngnode import NgNode
+from rtcgw.media.transcode import Places
 from rtcgw.model.identity import SessionId
 from rtcgw.model.peer import PLAIN_PEER, PeerProfile
 from rtcgw.model.reason import Reason
@@ -39,8 +41,15 @@ class RtpengineSettings:
     """Seconds that a request may take, with its repetitions."""
     ping: float = 5.0
     """Seconds between two health checks of a node."""
-    codecs: tuple[str, ...] = ("PCMU", "PCMA", "G722")
+    instance: str = "gw"
+    """This gateway's mark on its calls in the engines: those with it that nobody here knows are deleted."""
+    transcodes: int = 50
+    """Calls whose codecs are converted at once, over all engines."""
     max_sessions: int = 10000
+
+
+_DATAGRAM = 65535
+"""Octets of an engine's answer; a list of calls and a query are longer than a packet of sound."""
 
 
 @implementer(IMediaBackend)
@@ -53,11 +62,14 @@ class RtpengineBackend:
         self.settings = settings
         self.client = NgClient(clock, settings.timeout)
         self.counters = self.client.counters
-        self.nodes = [NgNode(self.client, address, clock, settings.ping) for address in settings.nodes]
+        self.clock = clock
+        self.places = Places(settings.transcodes)
+        self._mark = f"rtcgw-{settings.instance}-"
+        self.nodes = [NgNode(self.client, address, clock, settings.ping, self._mark) for address in settings.nodes]
         self.sessions: dict[SessionId, EngineSession] = {}
         self._udp = udp
+        self._turns = count(1)
         self._port: IListeningPort | None = None
-        self._turn = count()
         self._deleting: set[Deferred[Any]] = set()
 
     def start(self) -> Deferred[None]:
@@ -90,33 +102,47 @@ class RtpengineBackend:
     def open(
         self, session: SessionId, caller: Access, callee: Access, on_news: OnNews, peer: PeerProfile = PLAIN_PEER
     ) -> IMediaSession:
-        """See `IMediaBackend`. Raises `MediaError`: MEDIA_FAILED where no engine is up, OVERLOADED at the bound."""
-        if caller is callee:
+        """See `IMediaBackend`. Raises `MediaError`: MEDIA_FAILED without an engine, OVERLOADED at the bound."""
+        if caller.on_web == callee.on_web:
             raise MediaError(Reason.MEDIA, "rtpengine joins a browser and the core only")
         if len(self.sessions) >= self.settings.max_sessions:
             raise MediaError(Reason.OVERLOADED, f"{self.settings.max_sessions} media sessions are open")
-        healthy = [node for node in self.nodes if node.healthy]
-        if not healthy:
-            raise MediaError(Reason.MEDIA_FAILED, "no rtpengine is up")
-        node = healthy[next(self._turn) % len(healthy)]
-        made = EngineSession(session, caller, callee, node, self.settings.codecs, on_news, self._finish)
+        node = self.place()
+        if node is None:
+            raise MediaError(Reason.MEDIA_FAILED, "no rtpengine is up that takes calls")
+        made = EngineSession(session, self._mark + session, (caller, callee), node, peer, on_news, self)
         self.sessions[session] = made
         return made
 
-    def _finish(self, session: EngineSession, goodbye: Coroutine[Any, Any, None] | None) -> None:
-        """A session is closed; `goodbye`, if the engine knows it, tells the engine."""
+    def place(self, but: Sequence[NgNode] = ()) -> NgNode | None:
+        """The engine with fewest calls of those that take new ones, and are none of `but`; of equals, each in turn."""
+        able = [node for node in self.nodes if node.healthy and node not in but]
+        if not able:
+            return None
+        found = min(able, key=lambda node: (node.placed, node.turn))
+        found.turn = next(self._turns)
+        return found
+
+    def finish(self, session: EngineSession, goodbye: Coroutine[Any, Any, MediaStats] | None) -> Deferred[MediaStats]:
+        """A session is closed; `goodbye`, if the engine knows it, tells the engine and gives the final account."""
         self.sessions.pop(session.id, None)
-        if goodbye is not None:
-            deleting: Deferred[Any] = Deferred.fromCoroutine(goodbye)
-            self._deleting.add(deleting)
-            deleting.addBoth(lambda _: self._deleting.discard(deleting))
+        if goodbye is None:
+            return succeed(session.stats())
+        deleting: Deferred[MediaStats] = Deferred.fromCoroutine(goodbye)
+        self._deleting.add(deleting)
+
+        def done(result: MediaStats) -> MediaStats:
+            self._deleting.discard(deleting)
+            return result
+
+        return deleting.addBoth(done)
 
     def _listen(self) -> None:
         if self._port is not None:
             return
         host = "::" if ":" in self.settings.nodes[0][0] else ""
         try:
-            self._port = sockets.listen(self._udp, 0, self.client, host)
+            self._port = sockets.listen(self._udp, 0, self.client, host, _DATAGRAM)
         except CannotListenError as error:
             raise MediaError(Reason.INTERNAL, f"no UDP port for rtpengine's control: {error.socketError}") from None
         self.client.opened(sockets.writer(self._port))

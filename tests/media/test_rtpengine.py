@@ -10,6 +10,7 @@ from rtcgw.media.rtpengine import RtpengineBackend, RtpengineSettings
 from rtcgw.media.sdp import parse
 from rtcgw.model.identity import SessionId
 from rtcgw.model.reason import Reason
+from rtcgw.model.peer import PLAIN_PEER, PeerProfile
 from tests.media.engine import FakeEngine
 from tests.media.memory import Network, phone_sdp
 from tests.media.test_sdp import WEBRTC, names
@@ -29,9 +30,9 @@ class Calling(SynchronousTestCase):
         self.browser = WebRtcPeer(self.network.clock, lambda *_: None, extras=["video"])
         self.news: list[MediaNews] = []
 
-    def open(self, caller: Access = Access.WEB) -> IMediaSession:
+    def open(self, caller: Access = Access.WEB, peer: PeerProfile = PLAIN_PEER) -> IMediaSession:
         callee = Access.CORE if caller is Access.WEB else Access.WEB
-        return self.backend.open(SessionId("s"), caller, callee, self.news.append)
+        return self.backend.open(SessionId("s"), caller, callee, self.news.append, peer)
 
     def reanswer(self, session: IMediaSession, sdp: str) -> str:
         """The answer to a new offer of the phone's."""
@@ -59,9 +60,9 @@ class TestCalls(Calling):
         asked = self.engine.requests[-1]
         self.assertEqual((asked["ICE"], asked["transport-protocol"]), ("remove", "RTP/AVP"))
         given = parse(str(asked["sdp"]))
-        self.assertEqual([media.formats for media in given.media], [["0", "8", "9", "126"]])
+        self.assertEqual([media.formats for media in given.media], [["0", "8", "9", "111", "110", "126"]])
         self.assertFalse({name for name in names(offer) if name.startswith(WEBRTC)}, offer)
-        self.assertIn("m=audio 20000 RTP/AVP 0 8 9 126\r\nb=AS:80", offer)
+        self.assertIn("m=audio 20000 RTP/AVP 0 8 9 111 110 126\r\nb=AS:80", offer)
         answer = self.now(session.answer(Party.CALLEE, phone_sdp("0 126 99"), False))
         media = parse(answer).media
         self.assertEqual([(one.kind, one.port) for one in media], [("audio", 20020), ("video", 0)])
@@ -97,12 +98,12 @@ class TestCalls(Calling):
         self.assertIn("port-latching", offer["flags"])
 
     def test_refused_change(self) -> None:
-        """A change without a codec that the browser sends is refused without asking; the next one is fine."""
+        """A change without a codec that could be used is refused without asking; the next one is fine."""
         session = self.open()
         self.now(session.offer(Party.CALLER, self.browser.offer()))
         self.now(session.answer(Party.CALLEE, phone_sdp("0 126"), True))
         before = len(self.engine.requests)
-        self.assertRaises(MediaError, session.reoffer, Party.CALLEE, phone_sdp("8"))
+        self.assertRaises(MediaError, session.reoffer, Party.CALLEE, phone_sdp("18"))
         self.assertEqual(len(self.engine.requests), before)
         self.engine.refuse = "full"
         refused = session.reoffer(Party.CALLEE, phone_sdp("0 126", "sendonly"))
@@ -113,15 +114,17 @@ class TestCalls(Calling):
         self.assertIn("a=sendrecv", self.reanswer(session, phone_sdp("0 126")))
 
     def test_offerless_call(self) -> None:
-        """The browser is offered one codec, the phone what the browser took; the ACK's answer reaches the engine."""
+        """The browser is offered all codecs of the profile and will send the first; the phone is offered that one, and
+        the others as far as they can be made of it. What it answers in its ACK reaches the engine, and nobody else."""
         session = self.open(Access.CORE)
         offer = self.now(session.make_offer(Party.CALLEE))
-        self.assertEqual(parse(offer).media[0].formats, ["0", "101"])
+        self.assertEqual(parse(offer).media[0].formats, ["0", "8", "9", "111", "101", "102"])
         toward_core = self.now(session.answer(Party.CALLEE, self.browser.answer(offer), True))
-        self.assertIn("m=audio 20000 RTP/AVP 0 101", toward_core)
-        self.now(session.answer(Party.CALLER, phone_sdp("0 101"), True))
+        self.assertIn("m=audio 20000 RTP/AVP 0 8 9 96 101", toward_core)
+        self.assertEqual(self.engine.last["codec"], {"transcode": ["PCMA/8000/1", "G722/8000/1", "opus/48000/2"]})
+        self.assertEqual(self.now(session.answer(Party.CALLER, phone_sdp("0 101"), True)), offer)
         self.assertEqual(self.engine.commands, ["offer", "answer", "offer", "answer"])
-        self.assertIn("198.51.100.7", str(self.engine.requests[-2]["sdp"]))
+        self.assertIn("198.51.100.7", str(self.engine.last["sdp"]))
 
     def test_engine_refuses(self) -> None:
         """What the engine says ends the call with 488, and its words are in the log."""
@@ -148,7 +151,7 @@ class TestEnds(Calling):
     def deleted(self) -> None:
         self.network.run()
         self.assertEqual(self.engine.commands.count("delete"), 1)
-        self.assertEqual((self.engine.calls, self.backend.sessions, self.backend.nodes[0].sessions), (set(), {}, {}))
+        self.assertEqual((self.engine.calls, self.backend.sessions, self.backend.nodes[0].sessions), ({}, {}, {}))
 
     def test_after_a_call(self) -> None:
         """An ordinary end, closed twice."""

@@ -30,7 +30,7 @@ from rtcgw.config import Config
 from rtcgw.ims.profiles import Profiles, make_agent
 from rtcgw.ims.routing import DialogIndex, RoutingFactory
 from rtcgw.junction import Junction
-from rtcgw.media.backend import Access, IMediaBackend, OnNews
+from rtcgw.media.backend import Access, IMediaBackend, MediaNews, News, OnNews, Party
 from rtcgw.media.direct import DirectBackend
 from rtcgw.model.identity import Profile, SessionId, User
 from rtcgw.model.peer import PLAIN_PEER, PeerProfile
@@ -162,7 +162,7 @@ class Page(Browser):
         self.pump()
         for message in self.transcript[self._noted :]:
             word = message["type"]
-            more = {"OK": "for", "HANGUP": "reason", "ERROR": "code"}.get(word)
+            more = {"OK": "for", "HANGUP": "reason", "ERROR": "code", "RINGBACK": "sound", "DTMF": "tones"}.get(word)
             text = word if more is None else f"{word} {message[more]}"
             self.note(f"{self.name} <- {text}{shown(message.get('sdp'))}")
         self._noted = len(self.transcript)
@@ -291,6 +291,16 @@ class Rig:
         call = self.core.call(called, sdp, **options)
         self.advance()
         return call
+
+    def news(self, state: News, party: Party) -> None:
+        """The media of the last call have something to say."""
+        assert isinstance(self.media, FlowMedia)
+        self.media.news(MediaNews(party, state))
+        self.advance()
+
+    def first_packet(self) -> None:
+        """The called phone's first packet has come."""
+        self.news(News.SOUND, Party.CALLEE)
 
     def inject(self, data: bytes) -> None:
         """A datagram of the test's own making, from the core's address but not its port; it is not in the ladder."""

@@ -64,8 +64,8 @@ class PageChangeTests(FlowCase):
             """
             alice -> OFFER sdp
             bob <- OFFER sdp
-            bob <- ERROR withdrawn
             alice <- ERROR timeout
+            bob <- ERROR withdrawn
             """
         )
         self.test_taken()

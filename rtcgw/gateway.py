@@ -154,7 +154,12 @@ def build(config: Config, reactor: Any, now: Callable[[], float] = time.time) ->
     junction.translator = translator
     profiles.on_change = junction.registration_changed
     routing = RoutingFactory(
-        profiles, DialogIndex(), junction.find_user, junction.invited, lambda: translator.draining or translator.full
+        profiles,
+        DialogIndex(),
+        junction.find_user,
+        junction.invited,
+        lambda: translator.draining or translator.full,
+        peers=config.peers.of,
     )
     layer.user = routing
     try:
@@ -177,6 +182,8 @@ def build(config: Config, reactor: Any, now: Callable[[], float] = time.time) ->
         show_calls=lambda: [each.view() for each in translator.calls.values()],
         show_sessions=junction.sessions,
         show_registrations=profiles.rows,
+        show_media=media.rows,
+        show_servers=desk.ice.rows,
         show_counters=counters,
         start_drain=translator.drain,
     )
@@ -204,9 +211,8 @@ def media_backend(media: MediaSettings, reactor: Any) -> IMediaBackend:
         return DirectBackend()
     if media.backend == "rtpengine":
         engine = media.rtpengine
-        return RtpengineBackend(
-            RtpengineSettings(engine.addresses, engine.timeout, engine.ping), reactor, reactor
-        )
+        nodes = RtpengineSettings(engine.addresses, engine.timeout, engine.ping, engine.instance, media.transcodes)
+        return RtpengineBackend(nodes, reactor, reactor)
     low, high = media.rtp_ports
     settings = EmbeddedSettings(
         address=media.address,
@@ -218,6 +224,7 @@ def media_backend(media: MediaSettings, reactor: Any) -> IMediaBackend:
         rtp_high=high,
         latch=Latch(media.latch),
         setup_time=media.setup_time,
+        transcodes=media.transcodes,
     )
     return EmbeddedBackend(settings, reactor, reactor)
 

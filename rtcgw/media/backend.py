@@ -13,7 +13,7 @@ every call runs through.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import TypeAlias
 
@@ -220,6 +220,9 @@ class IMediaBackend(Interface):
 
     def check() -> Deferred[str]:
         """One sentence on the state of this backend for `--check`; fails with `MediaError` when unfit."""
+
+    def rows() -> list[Mapping[str, object]]:
+        """Who carries the media, one row each, for the inspector: state and load by column name."""
 
     def open(
         session: SessionId, caller: Access, callee: Access, on_news: OnNews, peer: PeerProfile = PLAIN_PEER

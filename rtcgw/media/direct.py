@@ -38,6 +38,10 @@ class DirectBackend:
         """Always fit."""
         return succeed("direct: the parties talk to each other; phones must speak ICE and DTLS-SRTP")
 
+    def rows(self) -> list[Mapping[str, object]]:
+        """Nobody carries anything."""
+        return []
+
     def open(
         self, session: SessionId, caller: Access, callee: Access, on_news: OnNews, peer: PeerProfile = PLAIN_PEER
     ) -> IMediaSession:

@@ -10,6 +10,7 @@ is in `session.py`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from attrs import frozen
@@ -22,9 +23,10 @@ from rtcgw.media import sockets, transcode
 from rtcgw.media.backend import Access, IMediaBackend, IMediaSession, MediaError, OnNews, Party
 from rtcgw.media.dtls import Identity
 from rtcgw.media.lines import Ends
+from rtcgw.media.negotiation import Terms
 from rtcgw.media.ports import PortPairs
 from rtcgw.media.relay import Latch, Relay, RtcpEnd
-from rtcgw.media.session import EmbeddedSession, Terms
+from rtcgw.media.session import EmbeddedSession
 from rtcgw.media.sockets import Opened
 from rtcgw.media.transcode import Places
 from rtcgw.media.webend import Door
@@ -123,6 +125,17 @@ class EmbeddedBackend:
     def port(self) -> int:
         """The shared port's number, once started."""
         return self.settings.port if self._port is None else sockets.number(self._port)
+
+    def rows(self) -> list[Mapping[str, object]]:
+        """See `IMediaBackend`: one, ourselves."""
+        return [
+            {
+                "carrier": "embedded",
+                "calls": len(self.sessions),
+                "port pairs free": f"{self.pairs.free} of {self.pairs.total}",
+                "converting": f"{self.places.used} of {self.places.limit}",
+            }
+        ]
 
     def open(
         self, session: SessionId, caller: Access, callee: Access, on_news: OnNews, peer: PeerProfile = PLAIN_PEER

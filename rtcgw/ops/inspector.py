@@ -1,6 +1,6 @@
 """What the engineer on duty asks a running gateway, answered as text tables.
 
-    calls()  call("x7")  sessions()  registrations()  counters()  drain()
+    calls()  call("x7")  sessions()  registrations()  media()  servers()  counters()  drain()
 
 The inspector owns nothing: it is handed functions that show what the rooms hold, and it prints. Rows are
 plain mappings of column to value, so that no room needs to know this one. A column whose name
@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 from attrs import field, frozen
 
+from rtcgw.media.backend import MediaStats, Stream
 from rtcgw.translator.callstate import CallView
 from rtcgw.translator.leg import LegView
 
@@ -48,6 +49,10 @@ class Inspector:
     """One row per logged-in session, e.g. user, connections, calls, seconds."""
     show_registrations: Callable[[], Iterable[Row]]
     """One row per profile, e.g. profile, state, expires, route, last answer."""
+    show_media: Callable[[], Iterable[Row]]
+    """One row per carrier of media: the embedded relay, or each rtpengine, with its load."""
+    show_servers: Callable[[], Iterable[Row]]
+    """One row per STUN or TURN server, with its health."""
     show_counters: Callable[[], Mapping[str, Mapping[str, int]]]
     """Counts by room and name, e.g. {"sip": {"untrusted": 3}}."""
     start_drain: Callable[[], int]
@@ -67,6 +72,7 @@ class Inspector:
                 "callee": view.callee,
                 "path": view.path,
                 "codec": view.media.codec or "",
+                "mos": _worst(view.media),
                 "media": view.media.state,
             }
             for view in views
@@ -82,11 +88,9 @@ class Inspector:
         lines = [
             f"call {view.session}: {view.state}, {int(view.age)} s",
             f"  {view.caller} -> {view.callee}, placed by {view.path or '-'}",
-            f"  media {view.media.backend} {view.media.codec or '-'} {view.media.state}",
-            *(
-                f"    from {party}: {stream.packets} packets, {stream.octets} octets, {stream.dropped} dropped"
-                for party, stream in (("caller", view.media.caller), ("callee", view.media.callee))
-            ),
+            f"  media {view.media.backend} {view.media.codec or '-'} {view.media.state}"
+            f"{', converting' if view.media.transcoding else ''}",
+            *(f"    {line}" for line in _streams(view.media)),
         ]
         for party, leg in zip(("caller", "callee"), view.legs, strict=True):
             lines += _leg_lines(party, leg)
@@ -99,6 +103,14 @@ class Inspector:
     def registrations(self) -> Shown:
         """How each profile stands with the core."""
         return table(list(self.show_registrations()), "no profiles")
+
+    def media(self) -> Shown:
+        """Who carries the media, and how much of it."""
+        return table(list(self.show_media()), "nobody: media pass between the parties")
+
+    def servers(self) -> Shown:
+        """The STUN and TURN servers that pages are given."""
+        return table(list(self.show_servers()), "no servers")
 
     def counters(self) -> Shown:
         """Everything that was counted since the start."""
@@ -121,6 +133,8 @@ class Inspector:
             "call": self.call,
             "sessions": self.sessions,
             "registrations": self.registrations,
+            "media": self.media,
+            "servers": self.servers,
             "counters": self.counters,
             "drain": self.drain,
         }
@@ -134,6 +148,39 @@ def table(rows: Sequence[Row], nothing: str) -> Shown:
     lines = [columns, *([_cell(row.get(name, "")) for name in columns] for row in rows)]
     widths = [max(len(line[n]) for line in lines) for n in range(len(columns))]
     return Shown("\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines))
+
+
+def _streams(media: MediaStats) -> list[str]:
+    """What has come from each party, one line for each kind of media."""
+    named = (
+        ("caller", media.caller),
+        ("callee", media.callee),
+        ("caller's picture", media.caller_video),
+        ("callee's picture", media.callee_video),
+    )
+    return [f"from {name}: {_stream(stream)}" for name, stream in named if stream is not None]
+
+
+def _stream(stream: Stream) -> str:
+    """One direction; what is not known is left out."""
+    known = (
+        ("", stream.codec, ""),
+        ("", stream.packets, " packets"),
+        ("", stream.octets, " octets"),
+        ("", stream.dropped, " dropped"),
+        ("", stream.lost, " lost"),
+        ("jitter ", stream.jitter, " ms"),
+        ("round trip ", stream.rtt, " ms"),
+        ("MOS ", stream.mos, ""),
+    )
+    shown = ((before, f"{value:.1f}" if isinstance(value, float) else value, after) for before, value, after in known)
+    return ", ".join(f"{before}{value}{after}" for before, value, after in shown if value is not None)
+
+
+def _worst(media: MediaStats) -> str:
+    """The lower estimate of the two directions; empty before there is one."""
+    found = [stream.mos for stream in (media.caller, media.callee) if stream.mos is not None]
+    return f"{min(found):.1f}" if found else ""
 
 
 def _leg_lines(party: str, leg: LegView) -> list[str]:

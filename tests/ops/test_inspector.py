@@ -13,7 +13,8 @@ from rtcgw.translator.leg import LegView
 def view(session: str = "x7abcdef", age: float = 12.7, peer: str = "alice #3") -> CallView:
     browser = LegView("browser", peer, "InCall", {"grace": 3.25}, ("<- OFFER", "-> WAITING"), {"role": "caller"})
     sip = LegView("sip", "sip:echo@ims.test", "CONFIRMED", {}, ("-> INVITE",), {"secret": "swordfish"})
-    media = MediaStats("embedded", "PCMU", Stream(10, 1720), Stream(9, 1548, 1), "ice+dtls")
+    phone = Stream(9, 1548, 1, lost=2, jitter=3.14, rtt=20.0, codec="PCMU", mos=4.31)
+    media = MediaStats("embedded", "PCMU", Stream(10, 1720), phone, "ice+dtls", Stream(300, 3000), transcoding=True)
     return CallView(
         session, "alice", "sip:echo@ims.test", "InCall", age, "602-604-606-608-610-612", (browser, sip), media
     )
@@ -31,6 +32,8 @@ class InspectorTests(TestCase):
             lambda: views,
             lambda: sessions,
             lambda: [{"profile": "gw1", "state": "REGISTERED", "expires": 588.06}],
+            lambda: [{"carrier": "127.0.0.1:2223", "state": "up", "calls": 7}],
+            lambda: [{"server": "turn:turn.example.com", "state": "up"}],
             lambda: {"sip": {"untrusted": 3, "malformed": 1}, "web": {}},
             drain,
         )
@@ -39,7 +42,7 @@ class InspectorTests(TestCase):
         """The oldest call stands first, each on one line under its columns."""
         lines = self.inspector(view(), view("older", 99.0)).calls().splitlines()
         self.assertEqual(
-            lines[0].split(), ["session", "state", "seconds", "caller", "callee", "path", "codec", "media"]
+            lines[0].split(), ["session", "state", "seconds", "caller", "callee", "path", "codec", "mos", "media"]
         )
         self.assertTrue(lines[1].startswith("older "))
         self.assertEqual(lines[2].split()[:4], ["x7abcdef", "InCall", "12", "alice"])
@@ -54,7 +57,10 @@ class InspectorTests(TestCase):
             "    -> WAITING",
             "    role: caller",
             "callee: sip sip:echo@ims.test: CONFIRMED; timers: none",
-            "from callee: 9 packets, 1548 octets, 1 dropped",
+            "media embedded PCMU ice+dtls, converting",
+            "from callee: PCMU, 9 packets, 1548 octets, 1 dropped, 2 lost, jitter 3.1 ms, round trip 20.0 ms, MOS 4.3",
+            "from caller: 10 packets, 1720 octets, 0 dropped\n",
+            "from caller's picture: 300 packets",
         ):
             self.assertIn(part, text)
 
@@ -70,6 +76,8 @@ class InspectorTests(TestCase):
         inspector = self.inspector(sessions=({"user": "alice", "calls": 1},))
         self.assertEqual(inspector.sessions(), "user   calls\nalice  1")
         self.assertIn("gw1      REGISTERED  588.1", inspector.registrations())
+        self.assertIn("127.0.0.1:2223  up     7", inspector.media())
+        self.assertIn("turn:turn.example.com  up", inspector.servers())
         self.assertEqual([line.split() for line in inspector.counters().splitlines()][1], ["sip", "malformed", "1"])
         self.assertEqual(self.inspector().sessions(), "nobody is logged in")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from attrs import define, evolve, field
@@ -41,6 +42,9 @@ class Media:
 
     def stop(self) -> None:
         """Not asked by a check."""
+
+    def rows(self) -> list[Mapping[str, object]]:
+        return []
 
     def open(self, *args: Any) -> IMediaSession:
         raise NotImplementedError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from twisted.internet.defer import Deferred
@@ -171,6 +172,9 @@ class MarkedBackend:
         self.peers.append(peer)
         self.news = on_news
         return self.media
+
+    def rows(self) -> list[Mapping[str, object]]:
+        return []
 
     def lose(self) -> None:
         self.news(MediaNews(Party.CALLER, News.LOST, "no sign for 30 s"))

@@ -1,4 +1,4 @@
-"""Timelines, reports and G.711: what a receiver sees stays in one piece."""
+"""Timelines: what a receiver sees stays in one piece, and what never came is counted."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from rtcgw.media.g711 import ALAW_TO_ULAW, ULAW_TO_ALAW, alaw_to_linear, ulaw_to_linear
-from rtcgw.media.rtcp import Control
+from rtcgw.media.g711 import ULAW_TO_ALAW
 from rtcgw.media.rtp import Route, Timeline, strip
-from tests.media.memory import PHONE, Bench
-from tests.peers.rtp import sender_report
+from rtcgw.media.sdp import Codec
 
 
 def packet(seq: int, ts: int = 0, ssrc: int = 1, pt: int = 0, payload: bytes = b"x", first: int = 0x80) -> bytes:
@@ -24,10 +22,6 @@ def timeline(*pts: int) -> Timeline:
     made = Timeline()
     made.agree({pt: Route(pt) for pt in pts or (0,)})
     return made
-
-
-def carried(data: bytes, stream: Timeline, back: Timeline) -> bytes | None:
-    return Control(stream, back).carry(data, 0.0, {})
 
 
 class TestTimeline(SynchronousTestCase):
@@ -88,73 +82,92 @@ class TestTimeline(SynchronousTestCase):
         assert out is not None
         self.assertEqual(out[1], 101 | 128)
 
+    def test_what_is_not_agreed_is_not_lost(self) -> None:
+        """Comfort noise that nobody agreed on is dropped; the path is not blamed for it."""
+        made = timeline(0)
+        for seq in range(10):
+            made.carry(packet(seq, seq * 160, pt=13 if seq in (3, 4) else 0), seq * 0.02)
+        self.assertEqual((made.dropped, made.packets, made.meter.lost), (2, 8, 0))
 
-class TestReports(SynchronousTestCase):
-    def test_translated(self) -> None:
-        """After a change of source, reports speak of the stream that each side knows."""
-        stream, back = timeline(), timeline()
-        for made in (stream, back):
-            made.carry(packet(100, 1000, ssrc=1))
-            made.carry(packet(7, 50, ssrc=2))
-        out = carried(sender_report(2, 50, about=1, newest=0x10000 + 101), stream, back)
+    def test_a_source_that_begins_anew(self) -> None:
+        """A phone that restarts under its old SSRC is followed from its second packet on; a forged one is not."""
+        made = timeline()
+        for seq in (100, 101):
+            made.carry(packet(seq, seq * 160), 1.0)
+        self.assertIsNone(made.carry(packet(40000, 7), 1.0))
+        self.assertIsNotNone(made.carry(packet(102, 102 * 160), 1.0))
+        self.assertIsNotNone(made.carry(packet(500, 9), 1.0), "398 were lost")
+        self.assertIsNone(made.carry(packet(40000, 7), 1.0))
+        out = made.carry(packet(40001, 167), 1.0)
         assert out is not None
-        ssrc, _, _, ts = struct.unpack_from("!IIII", out, 4)
-        about, newest = struct.unpack_from("!I4xI", out, 28)
-        self.assertEqual((ssrc, ts, about, newest), (1, 1160, 2, 0x10000 + 7))
-        self.assertEqual(struct.unpack_from("!I", out, 56)[0], 1, "the SDES names the same source")
+        self.assertEqual(struct.unpack_from("!HI", out, 2), (501, 9 + 160))
+        self.assertEqual(made.dropped, 2)
 
-    def test_unchanged_sources(self) -> None:
-        """Without a change nothing is altered."""
-        stream, back = timeline(), timeline()
-        stream.carry(packet(1, ssrc=1))
-        back.carry(packet(1, ssrc=2))
-        report = sender_report(1, 5, about=2, newest=1)
-        self.assertEqual(carried(report, stream, back), report)
+    def test_time_between_sources(self) -> None:
+        """Three seconds between two sources are three seconds on the receiver's timeline."""
+        made = timeline()
+        made.carry(packet(1, 1000), 10.0)
+        out = made.carry(packet(77, 5, ssrc=2), 13.0)
+        assert out is not None
+        self.assertEqual(struct.unpack_from("!HII", out, 2), (2, 1000 + 3 * 8000, 1))
 
-    def test_feedback_stays_behind(self) -> None:
-        """Feedback, extended reports and goodbyes are left out; a packet of nothing else is none."""
-        feedback = struct.pack("!BBHII", 0x81, 205, 2, 1, 2)
-        goodbye = struct.pack("!BBHI", 0x81, 203, 1, 1)
-        report = sender_report(1, 5)
-        self.assertEqual(carried(report + feedback + goodbye, timeline(), timeline()), report)
-        self.assertIsNone(carried(feedback, timeline(), timeline()))
+    def test_laws(self) -> None:
+        """mu-law becomes A-law where the two sides chose differently."""
+        made = Timeline()
+        made.agree({0: Route(8, ULAW_TO_ALAW)})
+        out = made.carry(packet(1, 2, payload=b"\xff\x80"))
+        self.assertEqual(out, packet(1, 2, pt=8, payload=bytes([ULAW_TO_ALAW[0xFF], ULAW_TO_ALAW[0x80]])))
+
+    def test_keys_on_another_clock(self) -> None:
+        """A key's duration is told on the receiver's clock; a fragment of one passes untouched."""
+        made = Timeline()
+        made.agree({110: Route(101, clock=(48000, 8000))})
+        out = made.carry(packet(1, 9, pt=110, payload=struct.pack("!BBH", 5, 10, 960)))
+        self.assertEqual(out, packet(1, 9, pt=101, payload=struct.pack("!BBH", 5, 10, 160)))
+        self.assertEqual((made.carry(packet(2, 9, pt=110, payload=b"ab")) or b"")[12:], b"ab")
 
     @settings(max_examples=60, deadline=None)
-    @given(st.binary(max_size=80), st.integers(0, 60))
-    def test_rubbish(self, data: bytes, place: int) -> None:
-        """No datagram raises anything, however it is cut or altered."""
-        report = sender_report(1, 5, about=2)
-        for candidate in (data, report[:place], report[:place] + data, b"\x9f\xc8\x00\x06" + data):
-            out = carried(candidate, timeline(), timeline())
-            self.assertTrue(out is None or out[1] in (200, 201))
-
-    def test_both_ways_through_a_call(self) -> None:
-        """The phone's report reaches the browser and the other way round; a stranger's does not."""
-        bench = Bench()
-        bench.call()
-        bench.talk(2)
-        heard: list[bytes] = []
-        bench.browser.on_rtcp = heard.append
-        assert bench.phone_port is not None
-        target = (bench.phone_port[0], bench.phone_port[1] + 1)
-        report = sender_report(bench.phone.ssrc, 1)
-        bench.network.send(report, (PHONE[0], PHONE[1] + 1), target)
-        bench.network.send(report, ("203.0.113.9", 4001), target)
-        bench.browser.send_rtcp(sender_report(bench.voice.ssrc, 1))
-        bench.network.run()
-        self.assertEqual((heard, len(bench.reports)), ([report], 1))
+    @given(st.lists(st.binary(max_size=40), max_size=8), st.binary(min_size=12, max_size=12))
+    def test_rubbish(self, tails: list[bytes], head: bytes) -> None:
+        """Nothing that comes raises anything, and each packet is either carried or counted as dropped."""
+        made = timeline(*range(0, 128, 7))
+        for place, tail in enumerate(tails):
+            for data in (tail, head + tail, bytes([0x80 | tail[0] & 0x3F if tail else 0x80]) + head[1:] + tail):
+                out = made.carry(data, place * 0.02)
+                self.assertTrue(out is None or (len(out) >= 12 and out[0] == 0x80))
+        self.assertEqual(made.packets + made.dropped, 3 * len(tails))
 
 
-class TestG711(SynchronousTestCase):
-    def test_tables(self) -> None:
-        """Each law's octet becomes the other's nearest: to within one step of the coarser one."""
-        for code in range(256):
-            sample = ulaw_to_linear(code)
-            self.assertLessEqual(abs(alaw_to_linear(ULAW_TO_ALAW[code]) - sample), 16 + abs(sample) // 16)
-            sample = alaw_to_linear(code)
-            self.assertLessEqual(abs(ulaw_to_linear(ALAW_TO_ULAW[code]) - sample), 16 + abs(sample) // 16)
+VP8 = Codec(96, "VP8", 90000)
 
-    def test_known_values(self) -> None:
-        """The ends and the middle of both scales (ITU-T G.711)."""
-        self.assertEqual([ulaw_to_linear(code) for code in (0x00, 0x80, 0xFF)], [-32124, 32124, 0])
-        self.assertEqual([alaw_to_linear(code) for code in (0x2A, 0xAA, 0xD5)], [-32256, 32256, 8])
+
+class TestVideo(SynchronousTestCase):
+    """A picture is several packets with one timestamp on a clock of 90 kHz."""
+
+    def pictures(self, made: Timeline, first: int, ssrc: int, now: float, count: int = 10) -> list[tuple[int, ...]]:
+        seen = []
+        for place in range(count):
+            for part in range(3):
+                data = packet(first + 3 * place + part, 3000 * place, ssrc, pt=96 | (128 if part == 2 else 0))
+                out = made.carry(data, now + place / 30)
+                assert out is not None
+                seen.append(struct.unpack_from("!BHI", out, 1))
+        return seen
+
+    def test_passes(self) -> None:
+        """Payload type, marker and shared timestamps survive; loss and jitter are counted on the right clock."""
+        made = Timeline("video")
+        made.agree({96: Route(120, source=VP8)})
+        seen = self.pictures(made, 5, 1, 1.0)
+        self.assertEqual([second for second, _, _ in seen[:3]], [120, 120, 120 | 128])
+        self.assertEqual({ts for _, _, ts in seen[:3]}, {0})
+        self.assertEqual((made.meter.lost, made.packets, made.codec), (0, 30, VP8))
+        self.assertLess(made.meter.jitter, 1)
+
+    def test_another_camera(self) -> None:
+        """After a change of source numbers go on by one, and time by at least one picture."""
+        made = Timeline("video")
+        made.agree({96: Route(96, source=VP8)})
+        before = self.pictures(made, 5, 1, 1.0)[-1]
+        after = self.pictures(made, 9999, 2, 1.0 + 9 / 30)[0]
+        self.assertEqual(((after[1] - before[1]) & 0xFFFF, after[2] - before[2]), (1, 3000))

@@ -24,6 +24,8 @@ class Rtpengine:
     first_port: int = 30000
     last_port: int = 30999
     address: str = HOST
+    options: tuple[str, ...] = ()
+    """More of its command line."""
     _running: Running | None = field(default=None, init=False)
 
     @property
@@ -45,7 +47,7 @@ class Rtpengine:
             f"--listen-cli={HOST}:{self.control + 1}",
         ]
         argv += [f"--port-min={self.first_port}", f"--port-max={self.last_port}", "--num-threads=2", "--dtls-passive"]
-        argv += ["--log-level=6", "--delete-delay=0", "--timeout=60", "--silent-timeout=3600"]
+        argv += ["--log-level=6", "--delete-delay=0", "--timeout=60", "--silent-timeout=3600", *self.options]
         self._running = Running(f"rtpengine-{self.control}", argv, self.folder)
         await until_answered("rtpengine answers", self.control, _ping, _is_pong)
 

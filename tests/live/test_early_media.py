@@ -134,8 +134,6 @@ class RingbackTests(BrowserCase):
         there.sound.say(EARLY_TONE)
         there.early(SOUNDS)
         await self.rings(call, "network")
-        early = await call.client.expect_among("PROGRESS", session=call.session)
-        call.media.accept(early["sdp"])
         await call.hears(EARLY_TONE)
         await self.end(call)
 
@@ -167,8 +165,6 @@ class RingbackTests(BrowserCase):
         """Packet by packet: from the 200 to the first sound at the page and at the phone, the media being ready."""
         call, there = await self.call()
         there.ring()
-        early = await call.client.expect_among("PROGRESS", session=call.session)
-        call.media.accept(early["sdp"])
         await until("the page's media are ready", lambda: call.media.peer.connected, 3)
         there.answer()
         answer = await call.client.expect_among("OK", for_="OFFER", session=call.session)

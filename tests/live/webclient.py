@@ -171,6 +171,8 @@ class WebClient(Protocol):
         self.lost = False
         self._buffer = b""
         self._ids = 0
+        self._warm: dict[str | None, str] = {}
+        """The gateway's own early answers by session, empty once applied."""
         self._opened: Deferred[None] = Deferred()
 
     # -- the wire --------------------------------------------------------------------------
@@ -214,13 +216,29 @@ class WebClient(Protocol):
         payload, self._buffer = data[start : start + length], data[start + length :]
         kind = data[0] & 0x0F
         if kind == 1:
-            self.received.append(json.loads(payload))
+            self._message(json.loads(payload))
         elif kind == 8:
             self.closed_with = int.from_bytes(payload[:2], "big") if payload else 1005
             self._write(frame(payload[:2], 0x88))
         elif kind == 9:
             self._write(frame(payload, 0x8A))
         return True
+
+    def _message(self, message: dict[str, Any]) -> None:
+        session = message.get("session")
+        if message["type"] == "PROGRESS" and session not in self._warm:
+            self._warm[session] = message["sdp"]
+            self._warm_up()
+        else:
+            self.received.append(message)
+
+    def _warm_up(self) -> None:
+        """Connect the media of calls that ring. What comes first is the gateway's own early answer; nobody replies."""
+        for call in self.calls:
+            sdp = self._warm.get(call.session)
+            if sdp:
+                self._warm[call.session] = ""
+                call.media.accept(sdp)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.lost = True
@@ -300,6 +318,7 @@ class WebClient(Protocol):
         call = Call(self, "", media)
         self.calls.append(call)
         call.session = (await self.expect("WAITING", id=sent, to=to))["session"]
+        self._warm_up()
         return call
 
     async def called(self, timeout: float = 10, tone: float = TONE, **fields: Any) -> Call:

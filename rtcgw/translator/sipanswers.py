@@ -55,7 +55,10 @@ class Answers:
     waiting: Accept | None = field(default=None, init=False)
     """The answer that waits for a PRACK."""
     early: str | None = field(default=None, init=False)
-    """The description given in a 1xx: nothing later may give another one (RFC 6337 §2.2)."""
+    """The description given in a 1xx: nothing later may give another one (RFC 6337 §2.2).
+
+    Empty once a change has replaced it: then it is not repeated, for it is no longer what holds.
+    """
 
     @property
     def invite(self) -> Request:
@@ -74,7 +77,7 @@ class Answers:
         status, phrase = (180, "Ringing") if stage is Stage.RINGING else (183, "Session Progress")
         if sdp is not None:
             sdp = self._first(sdp) if self._offered or self._reliable else None
-            self.early = self.early or sdp
+            self.early = sdp if self.early is None else self.early
         response = self._response(status, phrase, sdp)
         if sdp is not None and self._port.trusted:
             announce_sound(response, self._tx.request, sounds)
@@ -90,7 +93,7 @@ class Answers:
         """The description to give: the one already given, once more; an offer of ours is not repeated (§3.1.1)."""
         if self.early is None:
             return sdp
-        return self.early if self._offered else None
+        return (self.early or None) if self._offered else None
 
     @property
     def _offered(self) -> bool:
@@ -129,6 +132,11 @@ class Answers:
     def settled(self) -> bool:
         """Whether the first offer has been answered, reliably."""
         return self.early is not None and self._reliable and self.may_accept
+
+    def replaced(self) -> None:
+        """A change has been agreed before the answer."""
+        if self.early is not None:
+            self.early = ""
 
     def accept(self, sdp: str | None) -> None:
         """Send the 2xx, and again until the ACK."""
@@ -185,6 +193,11 @@ class Change:
     def open(self) -> bool:
         """Whether a change of the peer's waits for its answer or its ACK."""
         return self._tx is not None or (self._final is not None and self._final.outstanding)
+
+    @property
+    def request(self) -> Request | None:
+        """The change that waits for its answer."""
+        return None if self._tx is None else self._tx.request
 
     def begin(self, tx: ServerTransaction) -> bool:
         """Take up a change; False when one is already open: 500 with Retry-After has been sent (RFC 3311 §5.2)."""

@@ -55,6 +55,9 @@ class IAsker(Protocol):
     def take_change(self, tx: ServerTransaction, request: Request) -> None:
         """The peer's change may be answered now."""
 
+    def renewed(self, tag: str, sdp: str | None) -> None:
+        """A change is agreed in the dialog with this remote tag: `sdp` is what holds of the peer's now."""
+
     def lost(self, end: End) -> None:
         """The peer does not know the dialog any more, or does not answer (§12.2.1.2)."""
 
@@ -285,10 +288,12 @@ class Asking:
         self._refresh(response)
         if self._method == "INVITE":
             self._send_ack(None)
+        assert self._dialog is not None
         sdp = self._early_answer or sdp_of(response)
         if sdp is None:
             self._leg.report(UpdateReject(Reason.PROTOCOL))
         else:
+            self._leg.renewed(self._dialog.id.remote_tag, sdp)
             self._leg.report(UpdateAccept(Description(Kind.ANSWER, sdp)))
 
     def _offered(self, response: Response) -> None:

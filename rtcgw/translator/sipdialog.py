@@ -105,6 +105,8 @@ class Early:
     """The last reliable 1xx taken."""
     described: bool = False
     """Whether one of them carried a description: that of an INVITE's offer is then answered in this dialog."""
+    agreed: str | None = None
+    """The callee's description by the last change agreed since, which its 2xx may not know of."""
 
 
 @define
@@ -166,6 +168,17 @@ class EarlyDialogs:
         """Whether the first offer is answered in the early dialog of this To tag."""
         early = self._dialogs.get(tag)
         return early is not None and early.described and not self.holding
+
+    def agree(self, tag: str, sdp: str | None) -> None:
+        """A change has been agreed in the early dialog of this To tag."""
+        early = self._dialogs.get(tag)
+        if early is not None:
+            early.agreed = sdp or early.agreed
+
+    def agreed(self, tag: str) -> str | None:
+        """The callee's description by the last change agreed in the early dialog of this To tag."""
+        early = self._dialogs.get(tag)
+        return None if early is None else early.agreed
 
     def settled_dialog(self) -> Dialog | None:
         """The early dialog whose description the caller has, once the first offer is answered in it."""

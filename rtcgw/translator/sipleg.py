@@ -309,6 +309,13 @@ class SipLeg:
         """The answer to an offer that the peer made at our request."""
         self.asking.confirm(event)
 
+    def renewed(self, tag: str, sdp: str | None) -> None:
+        """See `sipchange.IAsker`: what a 2xx to the INVITE repeats, ours or the peer's, no longer holds."""
+        if self.answers is not None:
+            self.answers.replaced()
+        else:
+            self.early.agree(tag, sdp)
+
     def lost(self, end: End) -> None:
         """See `sipchange.IAsker`."""
         self.machine.handle(Input.LOST, end)
@@ -349,6 +356,9 @@ class SipLeg:
 
     def changed(self, event: UpdateAccept) -> None:
         """The change is taken."""
+        asked = self.change.request
+        if event.description is not None and asked is not None:
+            self.renewed(asked.from_.tag or "", sdp_of(asked))
         self.change.accept(None if event.description is None else event.description.sdp)
 
     def unchanged(self, event: UpdateReject) -> None:

@@ -182,6 +182,9 @@ def answered(leg: SipLeg, response: Response) -> None:
         _crowded(leg)
         return
     sdp = sdp_of(response)
+    agreed = leg.early.agreed(response.to.tag or "")
+    if agreed is not None:  # by UPDATE, before the answer: what the 2xx repeats is older (RFC 6337 §3.1.1)
+        sdp = None if _offerless(leg) else agreed
     if _offerless(leg) and sdp is not None and not early_answer:
         leg.machine.arm("hold", leg.ladder.answer_wait)
     elif leg.ladder.patent:

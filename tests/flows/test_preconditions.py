@@ -48,7 +48,7 @@ class PreconditionTests(FlowCase):
             core -> PRACK
             core <- 200 PRACK
             alice -> ANSWER ours
-            core <- 200 INVITE early-for-caller
+            core <- 200 INVITE
             core -> ACK
             alice <- OK ANSWER
             core -> BYE

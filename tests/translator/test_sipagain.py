@@ -177,6 +177,28 @@ class OutgoingTests(SynchronousTestCase):
         bench.leg.deliver(UpdateAccept(Description(Kind.ANSWER, "met")))
         self.assertEqual((update.statuses, update.responses[0].body), ([200], b"met"))
         self.assertEqual(update.responses[0].get("supported"), "100rel, precondition")
+        bench.response(200, "early")
+        self.assertEqual(bench.heard[-1], Accept(Description(Kind.ANSWER, "ready")))
+
+    def test_answered_after_a_change(self) -> None:
+        """A 200 that repeats an early answer does not undo what has been agreed since, in the fork that answers."""
+        for tag, sdp in (("one", "yes"), ("two", "final")):
+            bench = self.use(UacBench())
+            bench.setup()
+            for fork in ("one", "two"):
+                bench.response(183, f"early {fork}", rseq=7, tag=fork, allow=ALLOW)
+            bench.leg.deliver(NEW)
+            bench.answer_last(200, "yes")
+            bench.response(200, "final", tag=tag)
+            self.assertEqual(bench.heard[-1], Accept(Description(Kind.ANSWER, sdp)))
+        bench = self.use(UacBench())
+        bench.setup(None)
+        bench.response(183, "offer", rseq=7)
+        bench.leg.deliver(ProgressAck(Description(Kind.ANSWER, "ours")))
+        bench.request("UPDATE", "more")
+        bench.leg.deliver(UpdateAccept(Description(Kind.ANSWER, "yes")))
+        bench.response(200, "offer")
+        self.assertEqual((bench.heard[-1], bench.sent[-1]), (Accept(), "ACK"))
 
     def test_early_sound(self) -> None:
         """P-Early-Media tells whether the network sounds; the first media's direction counts (RFC 5009)."""
@@ -329,7 +351,8 @@ class IncomingTests(SynchronousTestCase):
         bench.prack()
         bench.leg.deliver(FINAL)
         self.assertEqual(bench.tx.statuses, [183, 180, 200])
-        self.assertEqual([response.body for response in bench.tx.responses[1:]], [b"", b"early"])
+        # What the UPDATE has replaced is not said once more.
+        self.assertEqual([response.body for response in bench.tx.responses[1:]], [b"", b""])
         bench.ack()
 
     def test_early_answer_unreliably(self) -> None:
@@ -373,7 +396,9 @@ class IncomingTests(SynchronousTestCase):
         self.assertEqual(bench.sent, ["UPDATE new"])
         bench.answer_last(200, "yes")
         self.assertEqual(bench.heard[-1], UpdateAccept(Description(Kind.ANSWER, "yes")))
-        bench.end(Reason.BUSY)
+        bench.leg.deliver(FINAL)
+        self.assertEqual(bench.tx.responses[-1].body, b"")
+        bench.ack()
         bench = self.conditional()
         bench.leg.deliver(NEW)
         bench.leg.deliver(Progress(Stage.TRYING, PRANSWER))

@@ -5,9 +5,13 @@ from __future__ import annotations
 import random
 import struct
 from collections.abc import Callable, Iterable, Sequence
+from fractions import Fraction
+from itertools import count
 
 import numpy as np
 from attrs import define, field, frozen
+from av.audio.frame import AudioFrame
+from av.codec.context import CodecContext
 from numpy.typing import NDArray
 
 from rtcgw.media import g711
@@ -35,13 +39,17 @@ def sine(rate: int, seconds: float, hertz: float = HZ) -> Samples:
     return (8000 * np.sin(2 * np.pi * hertz * time)).astype(np.int16)
 
 
-def packets(codec: Codec, ptime: int, seconds: float, seq: int = 100, ts: int = 5000, ssrc: int = 7) -> list[bytes]:
-    """A tone in RTP; the first packet bears the marker."""
+def packets(
+    codec: Codec, ptime: int, seconds: float, seq: int = 100, ts: int = 5000, ssrc: int = 7, channels: int = 1
+) -> list[bytes]:
+    """A tone in RTP; the first packet bears the marker. Only Opus has two channels."""
     rate = rate_of(codec)
     size = rate * ptime // 1000
     encode: Callable[[bytes], bytes]
     if codec.name in ("PCMU", "PCMA"):
         encode = g711.encoder(codec.name)
+    elif channels == 2:
+        encode = _stereo(rate, size)
     else:
         encode = Encoder(codec.name, rate, size).encode
     sound, made = sine(rate, seconds), []
@@ -52,6 +60,22 @@ def packets(codec: Codec, ptime: int, seconds: float, seq: int = 100, ts: int = 
             _FRONT.pack(0x80, codec.pt | (128 if not place else 0), (seq + place) & 0xFFFF, when, ssrc) + payload
         )
     return made
+
+
+def _stereo(rate: int, size: int) -> Callable[[bytes], bytes]:
+    """An encoder of Opus with the same sound in both channels."""
+    context = CodecContext.create("libopus", "w")
+    context.sample_rate, context.layout, context.format = rate, "stereo", "s16"
+    context.time_base, context.bit_rate = Fraction(1, rate), 96000
+    frames = count()
+
+    def encode(sound: bytes) -> bytes:
+        frame = AudioFrame(format="s16", layout="stereo", samples=size)
+        frame.planes[0].update(np.repeat(np.frombuffer(sound, np.int16), 2).tobytes())
+        frame.sample_rate, frame.pts = rate, next(frames) * size
+        return b"".join(bytes(packet) for packet in context.encode(frame))
+
+    return encode
 
 
 @frozen
@@ -82,11 +106,19 @@ class Line:
     timeline: Timeline = field(factory=Timeline)
     out: list[Heard] = field(factory=list)
     now: float = 0.0
+    recoder: Recoder = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        recoder = Recoder(self.source, self.target, self.ptime)
-        events = {110: Route(101, clock=(48000, 8000), source=KEYS_WEB)}
-        self.timeline.agree({self.source.pt: Route(self.target.pt, recoder=recoder, source=self.source), **events})
+        self.recoder = Recoder(self.source, self.target, self.ptime)
+        self.timeline.agree(self.routes)
+
+    @property
+    def routes(self) -> dict[int, Route]:
+        """What has been agreed: the sound, and keys beside it."""
+        return {
+            self.source.pt: Route(self.target.pt, recoder=self.recoder, source=self.source),
+            110: Route(101, clock=(48000, 8000), source=KEYS_WEB),
+        }
 
     def feed(self, sent: Iterable[bytes], gap: float = 0.02) -> None:
         """Packets, `gap` seconds apart."""
@@ -130,7 +162,7 @@ def clarity(sound: Samples, rate: int, hertz: float = HZ) -> float:
     return float(10 * np.log10(spectrum[tone].sum() / max(spectrum[rest].sum(), 1e-9)))
 
 
-def rough(sent: Sequence[bytes], loss: float, shuffle: int, seed: int = 1) -> list[bytes]:
+def rough(sent: Sequence[bytes], loss: float, shuffle: float, seed: int = 1) -> list[bytes]:
     """A bad path: a share is lost, and packets come up to `shuffle` places late."""
     dice = random.Random(seed)
     kept = [packet for place, packet in enumerate(sent) if place < 5 or dice.random() >= loss]

@@ -10,13 +10,14 @@ is in `session.py`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from attrs import frozen
 from twisted.internet.defer import Deferred, DeferredList, fail, succeed
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IReactorTime, IReactorUDP
+from twisted.internet.protocol import DatagramProtocol
 from zope.interface import implementer
 
 from rtcgw.media import sockets, transcode
@@ -24,12 +25,15 @@ from rtcgw.media.backend import Access, IMediaBackend, IMediaSession, MediaError
 from rtcgw.media.dtls import Identity
 from rtcgw.media.lines import Ends
 from rtcgw.media.negotiation import Terms
+from rtcgw.media.plainend import OwnPort, PlainEnd
+from rtcgw.media.plainleg import PlainLeg
 from rtcgw.media.ports import PortPairs
 from rtcgw.media.relay import Latch, Relay, RtcpEnd
 from rtcgw.media.session import EmbeddedSession
 from rtcgw.media.sockets import Opened
 from rtcgw.media.transcode import Places
-from rtcgw.media.webend import Door
+from rtcgw.media.webend import Door, WebEnd
+from rtcgw.media.webleg import WebLeg
 from rtcgw.media.webport import WebPort
 from rtcgw.model.identity import SessionId
 from rtcgw.model.peer import PLAIN_PEER, PeerProfile
@@ -82,8 +86,7 @@ class EmbeddedBackend:
 
     def start(self) -> None:
         """Open the shared port. Raises `MediaError` when it cannot be had."""
-        hosts = self.settings.announce or (self.settings.address,)
-        if any(host in ("0.0.0.0", "::", "") for host in hosts):  # noqa: S104 - refused here
+        if any(host in ("0.0.0.0", "::", "") for host in self._hosts):  # noqa: S104 - refused here
             raise MediaError(Reason.INTERNAL, "an address that browsers can reach must be announced")
         self._port = self._open(self.settings.port, self.web, self.settings.address)
         self.web.opened(sockets.writer(self._port))
@@ -117,9 +120,8 @@ class EmbeddedBackend:
     def _try(self) -> Deferred[Any]:
         probe = self._open(self.settings.port, WebPort(self._clock), self.settings.address)
         closed = sockets.stop(probe)
-        relay = Relay("audio", Latch.OFF, lambda _: None, lambda: None, self._clock.seconds)
-        port, pair = self.pairs.take(lambda port: self._pair(port, relay))
-        return DeferredList([closed, self._release(port, pair)], consumeErrors=True)
+        self._pair(DatagramProtocol(), DatagramProtocol(), self.settings.core_address).close()
+        return DeferredList([closed, *self._closing], consumeErrors=True)
 
     @property
     def port(self) -> int:
@@ -141,18 +143,18 @@ class EmbeddedBackend:
         self, session: SessionId, caller: Access, callee: Access, on_news: OnNews, peer: PeerProfile = PLAIN_PEER
     ) -> IMediaSession:
         """See `IMediaBackend`. Raises `MediaError`: MEDIA for a pair it does not join, OVERLOADED at a bound."""
-        if caller is callee:
+        if caller.on_web == callee.on_web:
             raise MediaError(Reason.MEDIA, "the embedded relay joins a browser and the core only")
         if self._port is None:
             raise MediaError(Reason.UNREACHABLE, "the embedded relay is not running")
         if len(self.sessions) >= self.settings.max_sessions:
             raise MediaError(Reason.OVERLOADED, f"{self.settings.max_sessions} media sessions are open")
         made = EmbeddedSession(
-            web=Party.CALLER if caller is Access.WEB else Party.CALLEE,
+            web=Party.CALLER if caller.on_web else Party.CALLEE,
+            end=self._plain_end if Access.PLAIN in (caller, callee) else self._web_end,
             terms=self._terms(),
             profile=peer,
             clock=self._clock,
-            port=self.web,
             on_news=on_news,
             on_close=lambda: self._forget(session),
         )
@@ -162,7 +164,7 @@ class EmbeddedBackend:
     def _terms(self) -> Terms:
         settings = self.settings
         return Terms(
-            door=Door(self._identity, settings.announce or (settings.address,), self.port),
+            web_host=self._hosts[0],
             core_host=settings.core_announce or settings.core_address,
             latch=settings.latch,
             setup_time=settings.setup_time,
@@ -171,18 +173,40 @@ class EmbeddedBackend:
         )
 
     def _take(self, relay: Relay) -> Ends:
-        """A pair of ports for one media line."""
-        port, (rtp, rtcp) = self.pairs.take(lambda port: self._pair(port, relay))
-        return Ends(port, rtp.write, rtcp.write, lambda: self._release(port, (rtp, rtcp)))
+        """A pair of ports for one media line, towards the core."""
+        return self._pair(relay, RtcpEnd(relay), self.settings.core_address)
 
-    def _pair(self, port: int, relay: Relay) -> tuple[Opened, Opened]:
-        """Both sockets of a call. Raises `CannotListenError` with neither left open."""
-        address = self.settings.core_address
-        rtp = self._opener.open(port, relay, address)
+    def _web_end(self, on_leg: Callable[[WebLeg], object], on_news: Callable[[str, str], object]) -> WebEnd:
+        return WebEnd(self._door, self._clock, self.web, on_leg, on_news)
+
+    def _plain_end(self, on_leg: Callable[[PlainLeg], object], on_news: Callable[[str, str], object]) -> PlainEnd:
+        return PlainEnd(self._door, self._clock, self._own, on_leg, on_news)
+
+    @property
+    def _hosts(self) -> tuple[str, ...]:
+        return self.settings.announce or (self.settings.address,)
+
+    @property
+    def _door(self) -> Door:
+        return Door(self._identity, self._hosts, self.port)
+
+    def _own(self, protocol: DatagramProtocol) -> OwnPort:
+        """A port for one client without ICE. It sends RTCP there as well; the other of the pair stays silent."""
+        ends = self._pair(protocol, DatagramProtocol(), self.settings.address)
+        return OwnPort(ends.port, ends.write, ends.close)
+
+    def _pair(self, rtp: DatagramProtocol, rtcp: DatagramProtocol, address: str) -> Ends:
+        """Two neighbouring ports. Raises `MediaError` (OVERLOADED) with neither left open."""
+        port, pair = self.pairs.take(lambda port: self._both(port, rtp, rtcp, address))
+        return Ends(port, pair[0].write, pair[1].write, lambda: self._release(port, pair))
+
+    def _both(self, port: int, rtp: DatagramProtocol, rtcp: DatagramProtocol, address: str) -> tuple[Opened, Opened]:
+        """Raises `CannotListenError` with neither left open."""
+        first = self._opener.open(port, rtp, address)
         try:
-            return rtp, self._opener.open(port + 1, RtcpEnd(relay), address)
+            return first, self._opener.open(port + 1, rtcp, address)
         except CannotListenError:
-            rtp.close()
+            first.close()
             raise
 
     def _open(self, port: int, protocol: WebPort, host: str) -> IListeningPort:

@@ -131,6 +131,8 @@ class WebPeer:
     """'' of a client without ICE."""
     promised: frozenset[Fingerprint] = field(repr=False)
     setup: str
+    address: Address | None
+    """Of a client without ICE: where it says it is."""
     association: tuple[frozenset[Fingerprint], str | None]
     """Changes exactly when the browser begins a new DTLS association (RFC 8842 §4): another page, for one."""
 
@@ -221,8 +223,17 @@ def _web_peer(session: Session, tag: Media, streams: list[WebStream], bundled: b
         ufrag=ufrag[0],
         promised=promised,
         setup=setup,
+        address=None if ice else _named(session, tag),
         association=(promised, tls_id[0] if tls_id else None),
     )
+
+
+def _named(session: Session, media: Media) -> Address | None:
+    """Where a client without ICE says it is; behind NAT that may be nowhere."""
+    try:
+        return _literal(session.host_of(media)), media.port
+    except MediaError:
+        return None
 
 
 def _core_stream(session: Session, media: Media, place: int) -> CoreStream:

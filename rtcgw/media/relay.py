@@ -14,6 +14,7 @@ from twisted.internet.protocol import DatagramProtocol
 
 from rtcgw.media import srtp
 from rtcgw.media.backend import Stream
+from rtcgw.media.plainleg import PlainLeg
 from rtcgw.media.quality import mos
 from rtcgw.media.rtcp import Control, picture_wanted
 from rtcgw.media.rtp import Route, Timeline
@@ -105,7 +106,7 @@ class Relay(DatagramProtocol):
         self._close_rtcp: Transform | None = None
         self._asked = float("-inf")
         """When a whole picture was last asked for by signalling."""
-        self.leg: WebLeg | None = None
+        self.leg: WebLeg | PlainLeg | None = None
         self.up = Timeline(kind)
         """Browser to phone."""
         self.down = Timeline(kind)
@@ -165,7 +166,8 @@ class Relay(DatagramProtocol):
     def from_web(self, packet: bytes) -> None:
         """An RTP packet of the browser, in the clear."""
         target = self._target
-        if target is None or self._write is None:
+        if target is None:
+            self.up.meter.last = self._seconds()  # the phone is on hold, the browser alive
             return
         out = self.up.carry(packet, self._seconds())
         if out is not None:

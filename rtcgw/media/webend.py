@@ -1,4 +1,7 @@
-"""The browser's end of a session: its leg, a new one when the page is another, and what it is told of the transport."""
+"""The browser's end of a session: its leg, a new one when the page is another, and what it is told of the transport.
+
+A client without ICE has a `plainend.PlainEnd` instead.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +31,8 @@ class WebEnd:
     """See the module. `on_leg(leg)` is told of each leg made, `on_news` as of `WebLeg`."""
 
     __slots__ = ("_clock", "_door", "_is_client", "_on_leg", "_on_news", "_peer", "_port", "bundle", "leg")
+
+    ice = True
 
     def __init__(
         self,
@@ -59,13 +64,22 @@ class WebEnd:
         if another:
             self._is_client = browser.setup == "passive"
             if anew:
-                self._port.remove(self.leg)
-                self.leg.close()
+                self.close()
                 self.leg = self._new_leg()
         elif anew and before is not None and before.ufrag != browser.ufrag:
-            self._port.renew(self.leg)
+            self.renew()
         self.leg.describe(browser.ufrag, browser.promised, self._is_client)
         return another and anew
+
+    @property
+    def setup(self) -> str:
+        """Our DTLS role in an answer (RFC 8842 §5)."""
+        return "active" if self._is_client else "passive"
+
+    @property
+    def view(self) -> str:
+        """How it stands, for people."""
+        return f"{self.leg.state.value} at {where(self.leg.address)}"
 
     def renew(self) -> None:
         """Fresh ICE credentials, to be offered."""
@@ -81,20 +95,10 @@ class WebEnd:
         if leg is self.leg and ufrag != leg.ufrag:
             self._port.renew(leg, (ufrag, password))
 
-    @property
-    def setup(self) -> str:
-        """Our DTLS role in an answer (RFC 8842 §5)."""
-        return "active" if self._is_client else "passive"
-
     def transport(self, setup: str, bundled: bool) -> WebTransport:
         """What the browser is told of it."""
         door, leg = self._door, self.leg
         return WebTransport(door.hosts, door.port, door.identity.fingerprint, setup, leg.ufrag, leg.password, bundled)
-
-    @property
-    def view(self) -> str:
-        """How it stands, for people."""
-        return f"{self.leg.state.value} at {where(self.leg.address)}"
 
     def close(self) -> None:
         """Say goodbye; nothing is heard of the browser after."""
@@ -102,14 +106,8 @@ class WebEnd:
         self.leg.close()
 
     def _new_leg(self) -> WebLeg:
-        leg = WebLeg(
-            self._door.identity,
-            self._clock,
-            self._port.send,
-            self.bundle.rtp,
-            self.bundle.rtcp,
-            self._on_news,
-        )
+        door = self._door
+        leg = WebLeg(door.identity, self._clock, self._port.send, self.bundle.rtp, self.bundle.rtcp, self._on_news)
         self._port.add(leg)
         self._on_leg(leg)
         return leg

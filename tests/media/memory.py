@@ -18,7 +18,9 @@ from zope.interface import implementer
 
 from rtcgw.media.backend import Access, IMediaSession, MediaNews, Party, Reoffer
 from rtcgw.media.embedded import EmbeddedBackend, EmbeddedSettings
+from rtcgw.media.relay import Relay
 from rtcgw.media.session import EmbeddedSession
+from rtcgw.media.webleg import WebLeg
 from rtcgw.model.identity import SessionId
 from tests.peers.rtp import RtpEnd
 from tests.peers.webrtc import WebRtcPeer
@@ -138,6 +140,18 @@ class Bench:
         self.reports: list[bytes] = []
         self.network.ports[PHONE] = lambda data, _: self.phone.feed(data)
         self.network.ports[PHONE[0], PHONE[1] + 1] = lambda data, _: self.reports.append(data)
+
+    @property
+    def leg(self) -> WebLeg:
+        """The gateway's end of the browser's media."""
+        leg = self.session.talks.end.leg
+        assert isinstance(leg, WebLeg)
+        return leg
+
+    @property
+    def relay(self) -> Relay:
+        """The packet path of the sound."""
+        return self.session.talks.lines[0].relay
 
     def new_browser(self, address: Address, **kwargs: Any) -> WebRtcPeer:
         """A page at `address`; the voice and the ear move to it."""

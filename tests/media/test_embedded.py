@@ -137,7 +137,7 @@ class TestChanges(SynchronousTestCase):
         """New credentials, the same handshake: sound goes on."""
         bench = Bench()
         bench.call()
-        before = bench.session.end.leg.ufrag
+        before = bench.leg.ufrag
         bench.browser.restart()
         answer = str(bench.reanswer(bench.web, bench.browser.offer()))
         self.assertNotIn(before, answer)

@@ -157,7 +157,7 @@ class TestWriting(SynchronousTestCase):
         core = str(bench.session.offer(bench.web, bench.browser.offer()))
         self.assertNotIn("a=rtcp", core)
         bench.browser.accept(str(bench.session.answer(bench.core, phone_sdp(extra="a=rtcp:4555\r\n"), True)))
-        phone = bench.session._core.peer
+        phone = bench.session.talks.core.peer
         self.assertEqual(phone and phone.streams[0].rtcp, ("198.51.100.7", 4555))
 
     def test_numbers_that_are_none(self) -> None:

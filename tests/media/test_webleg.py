@@ -32,7 +32,7 @@ class TestHandshake(SynchronousTestCase):
             bench.call()
             bench.network.spend(2)
             bench.talk()
-            self.assertEqual(bench.session.leg.state, LegState.READY, victim)
+            self.assertEqual(bench.leg.state, LegState.READY, victim)
             self.assertEqual((bench.voice.frequency, bench.phone.frequency), (1000, 440), victim)
 
     def test_heavy_loss(self) -> None:
@@ -43,7 +43,7 @@ class TestHandshake(SynchronousTestCase):
         bench.call()
         bench.network.spend(12)
         self.assertTrue(bench.browser.connected)
-        self.assertEqual(bench.session.leg.state, LegState.READY)
+        self.assertEqual(bench.leg.state, LegState.READY)
 
     def test_nothing_comes_back(self) -> None:
         """A handshake that never ends is given up, and says so."""
@@ -77,7 +77,7 @@ class TestHandshake(SynchronousTestCase):
         bench.network.cut = lambda data, *_: dtls(data)
         bench.call()
         bench.network.spend(STALL / 4, 0.1)
-        bench.backend.web.renew(bench.session.leg)
+        bench.backend.web.renew(bench.leg)
         bench.network.spend(2 * STALL - 0.5, 0.1)
         self.assertEqual(bench.states, ["ice"])
         bench.network.spend(1, 0.1)
@@ -99,7 +99,7 @@ class TestHandshake(SynchronousTestCase):
         bench.session.answer(bench.web, bench.browser.answer(offer), True)
         bench.network.spend(1)
         self.assertTrue(bench.browser.connected, bench.browser.failure)
-        self.assertEqual(bench.session.leg.state, LegState.READY)
+        self.assertEqual(bench.leg.state, LegState.READY)
 
 
 class TestKeys(SynchronousTestCase):
@@ -116,10 +116,10 @@ class TestKeys(SynchronousTestCase):
         """The handshake is done, but nothing is heard until the answer is here; then it is."""
         bench, answer = self.incoming()
         self.assertTrue(bench.browser.connected)
-        self.assertEqual((bench.session.leg.state, bench.states), (LegState.HELD, ["ice"]))
+        self.assertEqual((bench.leg.state, bench.states), (LegState.HELD, ["ice"]))
         bench.voice.play(5)
         bench.network.run()
-        self.assertEqual((bench.session.relay.up.packets, bench.session.leg.dropped), (0, 5))
+        self.assertEqual((bench.relay.up.packets, bench.leg.dropped), (0, 5))
         bench.listen_to(str(bench.session.answer(bench.web, answer, True)))
         self.assertEqual(bench.states, ["ice", "dtls"])
         bench.talk()
@@ -155,7 +155,7 @@ class TestKeys(SynchronousTestCase):
         for data in (packet, packet[:20], packet[:11], packet[:-1] + bytes([packet[-1] ^ 1]), b"\xff" * 30):
             bench.network.send(data, BROWSER, PORT)
         bench.network.run()
-        self.assertEqual((bench.phone.received, bench.session.leg.dropped), (1, 5))
+        self.assertEqual((bench.phone.received, bench.leg.dropped), (1, 5))
 
     def test_worthless_fingerprints(self) -> None:
         """MD5, SHA-1 and malformed values are none."""
@@ -177,7 +177,7 @@ class TestStrangers(SynchronousTestCase):
         check = next(data for data, source, _ in bench.network.sent if source == BROWSER and data[0] == 0)
         stranger = ("203.0.113.5", 999)
         forged = check[:-30] + bytes(30)
-        renamed = check.replace(bench.session.leg.ufrag.encode(), b"x" * 8)
+        renamed = check.replace(bench.leg.ufrag.encode(), b"x" * 8)
         before = len(bench.network.sent)
         for data in (
             forged,
@@ -191,8 +191,8 @@ class TestStrangers(SynchronousTestCase):
             bench.network.send(data, stranger, PORT)
         bench.network.run()
         self.assertEqual(len(bench.network.sent), before + 7, "nobody was answered")
-        self.assertEqual(bench.session.leg.address, BROWSER)
-        self.assertEqual((bench.backend.web.counters["stranger"], bench.session.leg.dropped), (5, 2))
+        self.assertEqual(bench.leg.address, BROWSER)
+        self.assertEqual((bench.backend.web.counters["stranger"], bench.leg.dropped), (5, 2))
 
     def test_flood_of_checks(self) -> None:
         """Beyond the rate a host's checks are dropped unread; the next second it may again."""
@@ -225,7 +225,7 @@ class TestStrangers(SynchronousTestCase):
             bench.network.send(plain, ("203.0.113.5", 1000 + number), PORT)
         bench.network.run()
         self.assertEqual(bench.backend.web.known, (1, webport.ADDRESSES))
-        self.assertEqual(bench.session.leg.address, ("203.0.113.5", 1000 + webport.ADDRESSES + 9))
+        self.assertEqual(bench.leg.address, ("203.0.113.5", 1000 + webport.ADDRESSES + 9))
 
     def test_silence(self) -> None:
         """Consent ends with the last proven check, not with the last packet."""

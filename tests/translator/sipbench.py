@@ -167,6 +167,8 @@ class SipBench:
         self.heard: list[Event] = []
         self.walked: set[tuple[State, Any]] = set()
         self.changes: set[tuple[Asked, Any]] = set()
+        self.finals: dict[Tx, int] = {}
+        """Final responses that our requests have had, for tests that keep to one."""
         self.number = self.invited = 100
         """CSeq numbers of the peer: its last one, and that of its last INVITE."""
 

@@ -110,7 +110,7 @@ class Call:
         """The set-up as the callee is to hear it."""
         self.joint = Joint(caller, callee, open_media(self._media_news), self._broken)
         self.opening = Opening(setup, self.joint, self._media_failed)
-        self.changes = Changes(self.session, self.joint, clock, self._is_answered, self._change_settled, self._give_up)
+        self.changes = Changes(self.session, self.joint, clock, self._is_answered, self._change_settled, self.end)
         self.ringback = RingTone(clock, self._tell_sound, terms.early_media) if caller.access.on_web else None
         """None for a caller whose own network or phone makes its tones."""
         caller.parent = callee.parent = self
@@ -286,9 +286,6 @@ class Call:
     def _change_settled(self) -> None:
         if self.machine.state is CallState.RESERVING and self.media.reserved:
             self.machine.handle(CallEvent.RESERVED)
-
-    def _give_up(self, reason: Reason, text: str) -> None:
-        self.end(reason, text)
 
     def _tell_sound(self, sound: Sound) -> None:
         if self.machine.state is not CallState.HANGUP:

@@ -116,7 +116,7 @@ class Changes:
         clock: IReactorTime,
         answered: Callable[[], bool],
         on_settled: Callable[[], None],
-        fail: Callable[[Reason, str], None],
+        fail: Callable[[Reason, str | None], None],
     ) -> None:
         self.machine = Machine(CHANGE_TABLE, self, clock)
         self._session = session
@@ -275,7 +275,13 @@ class Changes:
         if origin is not None:
             self._joint.leg(origin).deliver(UpdateReject(reason))
         elif reason is not Reason.CLIENT_LOST:
-            self._fail(job.end, f"{job.asked.value}: {reason.text}")
+            log.warn(
+                "call {session}: {party} does not take what it must: {reason}",
+                session=self._session,
+                party=job.asked.value,
+                reason=reason.word,
+            )
+            self._fail(job.end, None)
 
     def _silence(self) -> None:
         self._refuse(Reason.TIMEOUT)

@@ -68,7 +68,8 @@ class Joint:
         except MediaError as error:
             refused(error)
             return
-        if not isinstance(result, Deferred):
+        # A text first: `Deferred` has an abstract base, which makes asking for it dear.
+        if isinstance(result, str) or not isinstance(result, Deferred):
             then(result)
             return
         self._waiting = result

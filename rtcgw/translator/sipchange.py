@@ -35,8 +35,9 @@ from rtcgw.translator.sipstate import Asked, Step
 
 TRIES: Final = 3
 """Times that a change is asked for when each time the peer asks as well."""
-PATIENCE: Final = 60.0
-"""Seconds that a peer may think about a re-INVITE, which may ask a person, before it is cancelled."""
+PATIENCE: Final = 25.0
+"""Seconds that a peer may think about a re-INVITE, which may ask a person, before it is cancelled: so that it is told
+before the call gives the change up (`change.ANSWER_TIME`)."""
 RETRY_LIMIT: Final = 10
 """Seconds of Retry-After with a 500 that are waited for; RFC 3261 §14.2 allows no more."""
 

@@ -255,7 +255,7 @@ class MovedTests(ChangeCase):
         """It cannot stay as it was: the call ends."""
         self.news(News.MOVED)
         self.caller.say(UpdateReject(Reason.MEDIA))
-        self.assertEqual(self.caller.heard[-1], End(Reason.MEDIA_LOST, f"caller: {Reason.MEDIA.text}"))
+        self.assertEqual(self.caller.heard[-1], End(Reason.MEDIA_LOST))
         self.check_over(Reason.MEDIA_LOST)
 
     def test_silent(self) -> None:

@@ -170,18 +170,24 @@ class Relay(DatagramProtocol):
             self.up.meter.last = self._seconds()  # the phone is on hold, the browser alive
             return
         out = self.up.carry(packet, self._seconds())
-        if out is not None:
+        if out is None:
+            if self.up.made:
+                for out in self.up.take():
+                    self._to_core(out, target)
+        elif self._close is None and self._write is not None:
+            try:
+                self._write(out, target)
+            except OSError:
+                self.unsent += 1
+        else:
             self._to_core(out, target)
-        elif self.up.made:
-            for out in self.up.take():
-                self._to_core(out, target)
 
     def _to_core(self, packet: bytes, target: Address) -> None:
-        write = self._write
-        if write is None:
+        """Send a packet, protected where keys were agreed. Plain ones of the usual kind do without this call."""
+        if self._write is None:
             return
         try:
-            write(packet if self._close is None else self._close(packet), target)
+            self._write(packet if self._close is None else self._close(packet), target)
         except (OSError, *SrtpError):
             self.unsent += 1
 

@@ -29,6 +29,9 @@ from rtcgw.translator.sipport import ISipPort
 
 PROGRESS_LIMIT = 4
 """1xx that may wait for the PRACK of an earlier one; further ones are dropped, they carry nothing new."""
+FATAL = frozenset({404, 405, 408, 410, 416, 480, 481, 482, 483, 484, 485, 489, 501, 502, 604})
+"""Statuses that would end the peer's dialog, or its call, though only a change is refused (RFC 5057 §5.1; RFC 3261
+§12.2.1.2): a page that is silent or away would cost the call. 488 refuses the change and nothing else."""
 
 
 @define
@@ -238,7 +241,8 @@ class Change:
         """Refuse the open change; the call stays as it was (RFC 6141)."""
         tx, self._tx = self._tx, None
         if tx is not None:
-            tx.respond(make_response(tx.request, reason.status, reason.phrase))
+            fit = Reason.MEDIA if reason.status in FATAL else reason
+            tx.respond(make_response(tx.request, fit.status, fit.phrase))
 
     def acked(self, ack: Request) -> bool:
         """An ACK has come: True when it is for the change's 2xx, and no late one of an earlier INVITE's."""

@@ -124,10 +124,10 @@ class PhoneOffersTests(AskedCase):
         self.alive()
 
     def test_page_stays_silent(self) -> None:
-        """A page that does not decide does not keep the phone waiting."""
+        """A page that does not decide does not keep the phone waiting, nor cost it the call."""
         self.phone.request("INVITE", "video")
         self.rig.advance(33)
-        self.assertIn("core <- 408 INVITE", self.rig.ladder)
+        self.assertIn("core <- 488 INVITE", self.rig.ladder)  # 408 would end the phone's call (RFC 3261 §12.2.1.2)
         self.assertIn("alice <- ERROR withdrawn", self.rig.ladder)
         self.alive()
 
@@ -179,7 +179,7 @@ class PhoneOffersTests(AskedCase):
         self.rig.advance()
         self.alice.drop()
         self.rig.advance()
-        self.assertEqual(self.rig.ladder[-2:], ["core <- 480 INVITE", "core -> ACK"])
+        self.assertEqual(self.rig.ladder[-2:], ["core <- 488 INVITE", "core -> ACK"])
         self.alive()
 
 

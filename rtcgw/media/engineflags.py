@@ -9,7 +9,8 @@ Learned of rtpengine 10.5, and not from its documentation:
   another ufrag changes nothing of its own.
 * Keys towards a phone (SDES) stay over any number of offers as soon as an answer has named their tag. It has no
   word for "only this suite": each other one is taken off.
-* It takes an offer's own `c=0.0.0.0` for hold; `original-sendrecv` leaves the direction as it is written.
+* It takes `c=0.0.0.0` for hold, also in what is made up for a party that has said nothing; with `original-sendrecv`
+  it would leave the direction alone and tell the other side 0.0.0.0 as its own address.
 * The libraries that it was built with know what they can encode; it converts to any codec that has a name.
 """
 
@@ -23,7 +24,6 @@ from rtcgw.media.ng import Value
 Flags = Mapping[str, Value]
 
 _LATCHED = ["trust-address", "strip-extmap", "port-latching"]
-_AS_WRITTEN = [*_LATCHED, "original-sendrecv"]
 _OTHER_SUITES = [
     f"no-{suite}"
     for suite in (
@@ -42,18 +42,16 @@ _WEB: Flags = {
 _CORE: Flags = {"ICE": "remove", "DTLS": "off", "rtcp-mux": ["demux"], "replace": ["origin"]}
 
 
-def for_web(command: str, has_ice: bool, as_written: bool = False) -> Flags:
+def for_web(command: str, has_ice: bool) -> Flags:
     """Flags for a description that a browser gets; `command` is `offer` or `answer`.
 
     Without ICE the engine learns where the client is from its first packets.
     """
     mux = ["require"] if command == "answer" else ["offer", "require"]
-    flags = _AS_WRITTEN if as_written else _LATCHED
-    return {**_WEB, "ICE": "force" if has_ice else "remove", "rtcp-mux": mux, "flags": flags}
+    return {**_WEB, "ICE": "force" if has_ice else "remove", "rtcp-mux": mux, "flags": _LATCHED}
 
 
-def for_core(profile: str, as_written: bool = False) -> Flags:
+def for_core(profile: str) -> Flags:
     """Flags for a description that the core gets. `profile`: RTP/AVP, RTP/AVPF, RTP/SAVP or RTP/SAVPF."""
     sdes = _OTHER_SUITES if profile in SECURED else ["off"]
-    flags = _AS_WRITTEN if as_written else _LATCHED
-    return {**_CORE, "transport-protocol": profile, "SDES": sdes, "flags": flags}
+    return {**_CORE, "transport-protocol": profile, "SDES": sdes, "flags": _LATCHED}

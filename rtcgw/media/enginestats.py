@@ -13,7 +13,7 @@ from typing import Any
 from attrs import define, frozen
 
 from rtcgw.media.backend import MediaStats, News, Party, Stream
-from rtcgw.media.enginecodecs import AUDIO, VIDEO
+from rtcgw.media.enginecodecs import AUDIO, DTMF, VIDEO
 from rtcgw.media.ng import Reply
 
 
@@ -67,12 +67,12 @@ def _lines(tag: Mapping[str, Any]) -> dict[str, _Line]:
         rtp = _map(streams[0]) if isinstance(streams, list) and streams else {}
         counts = _map(rtp.get("stats"))
         flags = media.get("flags")
-        codec = str(media["codec"]).partition("/")[0].upper() if "codec" in media else None
+        codec = str(media.get("codec", "")).partition("/")[0].upper()
         found[str(media.get("type"))] = _Line(
             packets=_number(counts, "packets"),
             octets=_number(counts, "bytes"),
             errors=_number(counts, "errors"),
-            codec=codec,
+            codec=None if codec in ("", DTMF) else codec,  # of the last packet, which may have been a key's
             ssrc=str(rtp.get("SSRC", "")),
             is_converted=isinstance(flags, list) and "transcoding" in flags,
         )

@@ -175,10 +175,12 @@ class Exchange:
             sounds = [codec for codec in offered.codecs if codec.name != DTMF]
             codecs = [codec for codec in sounds if codec.name in given] or sounds[:1]
             codecs += [codec for codec in offered.codecs if codec.name == DTMF]
-            made = Media(kind, 9, self._profile(), [], NOWHERE, None, None, self._transport(origin, offered))
+            # Port 9 discards what it gets; 0.0.0.0 would be a hold, and come back as the engine's own address.
+            nobody = "::1" if ":" in (offered.host or "") else "127.0.0.1"
+            made = Media(kind, 9, self._profile(), [], nobody, None, None, self._transport(origin, offered))
             direction = (line.direction or Direction.SENDRECV).mirrored
             shown.append(self._shown(origin, made, codecs, direction))
-        lines = await self._ask("answer", origin, shown, as_written=True)
+        lines = await self._ask("answer", origin, shown)
         self._is_met = True
         return lines
 
@@ -238,7 +240,6 @@ class Exchange:
         origin: Party,
         shown: Sequence[Media],
         more: Mapping[str, Value] | None = None,
-        as_written: bool = False,
     ) -> Lines:
         """One request. Raises `MediaError`: MEDIA_FAILED with what the engine said, or did not say."""
         offerer = origin if command == "offer" else origin.other
@@ -247,9 +248,9 @@ class Exchange:
             message["to-tag"] = offerer.other.value
         message["sdp"] = enginelines.engine_text(shown)
         if origin is self.web:
-            message.update(engineflags.for_core(self._profile(), as_written))
+            message.update(engineflags.for_core(self._profile()))
         else:
-            message.update(engineflags.for_web(command, self._has_ice, as_written))
+            message.update(engineflags.for_web(command, self._has_ice))
         message.update(more or {})
         try:
             reply = await self.ask(message)

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import av
 import numpy as np
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.protocol import DatagramProtocol
 from twisted.trial.unittest import TestCase
 
@@ -23,7 +23,7 @@ from rtcgw.media.rtpengine import RtpengineBackend, RtpengineSettings
 from rtcgw.media.sdp import parse
 from rtcgw.model.identity import SessionId
 from rtcgw.model.peer import PLAIN_PEER, PeerProfile
-from tests.live.answers import Part, described
+from tests.live.answers import Part, described, numbered
 from tests.live.rtpengine import Rtpengine
 from tests.live.sound import Codec, Sound
 from tests.live.tones import Samples
@@ -248,17 +248,16 @@ class EngineCase(TestCase):
     async def told(self, result: Result | None) -> str:
         """What the backend says, once the engine has answered."""
         assert result is not None
-        return str(await within("the engine answers", maybeDeferred(lambda: result)))
+        return await within("the engine answers", result if isinstance(result, Deferred) else succeed(result))
 
     async def reoffered(self, result: Reoffer | Deferred[Reoffer]) -> Reoffer:
         """The same of a new offer."""
-        found: Reoffer = await within("the engine answers", maybeDeferred(lambda: result))
-        return found
+        return await within("the engine answers", result if isinstance(result, Deferred) else succeed(result))
 
     async def account(self, session: IMediaSession) -> MediaStats:
         """Close it; its final figures."""
-        found: MediaStats = await within("the engine deletes", maybeDeferred(session.close))
-        return found
+        result = session.close()
+        return await within("the engine deletes", result if isinstance(result, Deferred) else succeed(result))
 
     async def call(self, session: IMediaSession, browser: BrowserEnd, phone: Sound, *more: Part) -> str:
         """The browser calls, the phone answers; the offer that the phone got."""
@@ -271,8 +270,10 @@ class EngineCase(TestCase):
 
     def answer(self, offer: str, phone: Sound, *more: Part, version: int = 1) -> str:
         """The phone's answer; its sound goes where the offer says."""
+        session = parse(offer)
+        phone.pt = numbered(session.media[0], phone) or phone.pt
         phone.connect(where(offer, "audio"))
-        return described(parse(offer), [phone, *more], version)
+        return described(session, [phone, *more], version)
 
     async def change(self, session: IMediaSession, phone: Sound, offer: str, direction: str) -> str:
         """The phone offers itself anew (hold, resume); what it is answered."""

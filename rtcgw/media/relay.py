@@ -20,7 +20,7 @@ from rtcgw.media.rtcp import Control, picture_wanted
 from rtcgw.media.rtp import Route, Timeline
 from rtcgw.media.sdes import CoreKeys
 from rtcgw.media.sockets import Address, Write
-from rtcgw.media.srtp import SrtpError, Transform
+from rtcgw.media.srtp import SrtpError, Transform, Transforms
 from rtcgw.media.webleg import WebLeg
 
 KEYFRAME_GAP = 0.5
@@ -49,7 +49,6 @@ class Relay(DatagramProtocol):
     __slots__ = (
         "_asked",
         "_close",
-        "_close_rtcp",
         "_from_core",
         "_from_web",
         "_keys",
@@ -58,7 +57,6 @@ class Relay(DatagramProtocol):
         "_on_keyframe",
         "_on_sound",
         "_open",
-        "_open_rtcp",
         "_rtcp",
         "_seconds",
         "_source",
@@ -83,11 +81,8 @@ class Relay(DatagramProtocol):
         on_keyframe: Callable[[], object],
         seconds: Callable[[], float],
     ) -> None:
-        self.kind = kind
-        self._latch = latch
-        self._on_sound = on_sound
-        self._on_keyframe = on_keyframe
-        self._seconds = seconds
+        self.kind, self._latch, self._seconds = kind, latch, seconds
+        self._on_sound, self._on_keyframe = on_sound, on_keyframe
         self._write: Write | None = None
         self._write_rtcp: Write | None = None
         self._named: Address | None = None
@@ -100,10 +95,8 @@ class Relay(DatagramProtocol):
         self._wanted = False
         """The browser receives."""
         self._keys: CoreKeys | None = None
-        self._open: Transform | None = None
-        self._open_rtcp: Transform | None = None
-        self._close: Transform | None = None
-        self._close_rtcp: Transform | None = None
+        self._open: Transforms | None = None
+        self._close: Transforms | None = None
         self._asked = float("-inf")
         """When a whole picture was last asked for by signalling."""
         self.leg: WebLeg | PlainLeg | None = None
@@ -148,12 +141,12 @@ class Relay(DatagramProtocol):
         """
         before, self._keys = self._keys, keys
         if keys is None:
-            self._open = self._open_rtcp = self._close = self._close_rtcp = None
+            self._open = self._close = None
             return
         if before is None or before.remote.key != keys.remote.key or before.remote.suite != keys.remote.suite:
-            self._open, self._open_rtcp = srtp.opening(keys.remote.profile, keys.remote.key)
+            self._open = srtp.opening(keys.remote.profile, keys.remote.key)
         if before is None or before.local.key != keys.local.key or before.local.suite != keys.local.suite:
-            self._close, self._close_rtcp = srtp.closing(keys.local.profile, keys.local.key)
+            self._close = srtp.closing(keys.local.profile, keys.local.key)
 
     def close(self) -> None:
         """Nothing passes any more."""
@@ -187,14 +180,14 @@ class Relay(DatagramProtocol):
         if self._write is None:
             return
         try:
-            self._write(packet if self._close is None else self._close(packet), target)
+            self._write(packet if self._close is None else self._close.rtp(packet), target)
         except (OSError, *SrtpError):
             self.unsent += 1
 
     def datagramReceived(self, datagram: bytes, addr: Address) -> None:
         """A datagram on the phone's RTP port."""
         if self._open is not None:
-            proven = self._proven(self._open, datagram, addr)
+            proven = self._proven(self._open.rtp, datagram, addr)
             if proven is None:
                 return
             datagram = proven
@@ -264,7 +257,7 @@ class Relay(DatagramProtocol):
         if self._rtcp is None or self._write_rtcp is None:
             return
         try:
-            self._write_rtcp(packet if self._close_rtcp is None else self._close_rtcp(packet), self._rtcp)
+            self._write_rtcp(packet if self._close is None else self._close.rtcp(packet), self._rtcp)
         except (OSError, *SrtpError):
             self.unsent += 1
 
@@ -274,9 +267,9 @@ class Relay(DatagramProtocol):
         if addr[0] not in hosts:
             self.strangers += 1
             return
-        if self._open_rtcp is not None:
+        if self._open is not None:
             try:
-                packet = self._open_rtcp(packet)
+                packet = self._open.rtcp(packet)
             except SrtpError:
                 self.unproven += 1
                 return

@@ -40,6 +40,13 @@ PROFILES = (AES_GCM_128, AES_GCM_256, AES_CM_80)
 Transform = Callable[[bytes], bytes]
 
 
+class Transforms(NamedTuple):
+    """What is done to packets of one direction. They raise `SrtpError`."""
+
+    rtp: Transform
+    rtcp: Transform
+
+
 @frozen
 class Keys:
     """Both master keys with their salts, as they come out of a DTLS handshake."""
@@ -49,12 +56,12 @@ class Keys:
     remote: bytes = field(repr=False)
 
 
-def inbound(keys: Keys) -> tuple[Transform, Transform]:
+def inbound(keys: Keys) -> Transforms:
     """Functions that open RTP and RTCP of any SSRC; they raise `SrtpError`."""
     return opening(keys.profile, keys.remote)
 
 
-def outbound(keys: Keys) -> tuple[Transform, Transform]:
+def outbound(keys: Keys) -> Transforms:
     """Functions that close RTP and RTCP of any SSRC; they raise `SrtpError`.
 
     A sequence number is never used twice, not even for the same packet: repeating one with another
@@ -63,16 +70,16 @@ def outbound(keys: Keys) -> tuple[Transform, Transform]:
     return closing(keys.profile, keys.local)
 
 
-def opening(profile: Profile, key: bytes) -> tuple[Transform, Transform]:
+def opening(profile: Profile, key: bytes) -> Transforms:
     """As `inbound`, with a master key and salt by themselves (RFC 4568)."""
     session = Session(_policy(profile, key, Policy.SSRC_ANY_INBOUND))
-    return session.unprotect, session.unprotect_rtcp
+    return Transforms(session.unprotect, session.unprotect_rtcp)
 
 
-def closing(profile: Profile, key: bytes) -> tuple[Transform, Transform]:
+def closing(profile: Profile, key: bytes) -> Transforms:
     """As `outbound`, with a master key and salt by themselves."""
     session = Session(_policy(profile, key, Policy.SSRC_ANY_OUTBOUND))
-    return session.protect, session.protect_rtcp
+    return Transforms(session.protect, session.protect_rtcp)
 
 
 def _policy(profile: Profile, key: bytes, direction: int) -> Policy:

@@ -45,7 +45,10 @@ class DirectBackend:
     def open(
         self, session: SessionId, caller: Access, callee: Access, on_news: OnNews, peer: PeerProfile = PLAIN_PEER
     ) -> IMediaSession:
-        """See `IMediaBackend`; there is no bound to reach."""
+        """See `IMediaBackend`; there is no bound to reach. Raises `MediaError` (MEDIA) for a client without ICE and
+        one with it: neither would find the other."""
+        if Access.PLAIN in (caller, callee) and caller is not callee:
+            raise refuse("a client without ICE can talk through the gateway's media only")
         return DirectSession(caller, callee)
 
 

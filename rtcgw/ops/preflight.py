@@ -1,8 +1,9 @@
 """`twistd rtcgw --check`: try each listener and each peer, without serving anybody.
 
-A listener is opened and closed again; the core is asked OPTIONS over UDP and offered a TCP connection; the
-media backend looks at itself. What is found is told in the operator's words, one `Finding` each. Whether a
-registration would succeed is not tried: it would replace the one of a gateway that is running.
+A listener is opened and closed again; the core is asked OPTIONS over UDP and offered a TCP connection; STUN and
+TURN servers are asked for a sign of life; the media backend looks at itself. What is found is told in the operator's
+words, one `Finding` each. Whether a registration would succeed is not tried: it would replace the one of a gateway
+that is running.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from twisted.internet.protocol import DatagramProtocol, Factory, Protocol
 from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 
-from rtcgw.config import Config, Sip, listen_address, peer_address
+from rtcgw.config import Config, Ice, Sip, listen_address, peer_address
 from rtcgw.media.backend import IMediaBackend, MediaError
+from rtcgw.rtcweb.stunprobe import Silent, ask, place_of
 from rtcgw.sip.message import Request, Response
 from rtcgw.sip.parser import ParseError, parse_message
 from rtcgw.sip.uri import Uri
@@ -50,12 +52,13 @@ async def preflight(config: Config, reactor: Any, media: IMediaBackend) -> list[
     if config.manhole.enabled:
         found.append(await _listener("[manhole] listen", config.manhole.listen, reactor))
     found.append(await _media(media))
+    found += await _ice(config.ice, reactor)
     if config.sandbox.enabled:
         core = f"tcp:{config.sandbox.core_port}:interface=127.0.0.1"
         found.append(await _listener("[sandbox] core_port", core, reactor))
     else:
         found += await _peer(config.sip, reactor)
-    return [*found, _profiles(config), _users(config)]
+    return [*found, _peers(config), _profiles(config), _users(config)]
 
 
 async def _listener(what: str, endpoint: str, reactor: Any) -> Finding:
@@ -79,6 +82,24 @@ async def _media(media: IMediaBackend) -> Finding:
         return Finding(True, what, await media.check())
     except MediaError as error:
         return Finding(False, what, error.detail)
+
+
+async def _ice(ice: Ice, reactor: Any) -> list[Finding]:
+    """Every server that pages are given, all asked at once."""
+    urls = list(dict.fromkeys(url for server in ice.servers for url in server.urls))
+    asked = [Deferred.fromCoroutine(_server(url, reactor)) for url in urls]
+    return [await finding for finding in asked]
+
+
+async def _server(url: str, reactor: Any) -> Finding:
+    place = place_of(url)
+    if place is None:
+        return Finding(True, "[ice] servers", f"{url} cannot be asked over UDP or TCP, and was not")
+    try:
+        seconds = await ask(place, reactor)
+    except Silent as silence:
+        return Finding(False, "[ice] servers", f"{url} does not answer: {str(silence) or 'silence'}")
+    return Finding(True, "[ice] servers", f"{url} answers within {1000 * seconds:.0f} ms")
 
 
 async def _peer(sip: Sip, reactor: Any) -> list[Finding]:
@@ -178,6 +199,11 @@ async def _peer_by_udp(sip: Sip, reactor: Any) -> Finding:
 async def _udp_port(sip: Sip, question: Question, reactor: IReactorUDP) -> IListeningPort:
     host, number = listen_address(sip.listen)
     return reactor.listenUDP(number, question, interface=host, maxPacketSize=65535)
+
+
+def _peers(config: Config) -> Finding:
+    names = ", ".join(config.peer_tables) or "none: every peer is a plain phone"
+    return Finding(True, "[peer]", names)
 
 
 def _profiles(config: Config) -> Finding:

@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 
-from rtcgw.config import Config, Sandbox, Sip
+from rtcgw.config import Config, Ice, IceServer, Sandbox, Sip
 from rtcgw.media.backend import IMediaBackend, IMediaSession, MediaError
 from rtcgw.model.reason import Reason
 from rtcgw.ops.preflight import PATIENCE, Finding, options_request, preflight
@@ -106,6 +106,10 @@ class Wire:
     def write(self, data: bytes, address: tuple[str, int]) -> None:
         if self.reactor.unroutable:
             raise OSError(101, "Network is unreachable")
+        if data[0] == 0:  # a STUN server's question; the one at .9 is silent
+            if not address[0].endswith(".9"):
+                self.protocol.datagramReceived(b"\x01\x01\x00\x00" + data[4:20], address)
+            return
         request = parse_message(data)
         assert isinstance(request, Request)
         self.reactor.asked.append(request)
@@ -127,7 +131,7 @@ class PreflightTests(TestCase):
                 protocol.makeConnection(StringTransport())
             else:
                 factory.clientConnectionFailed(None, Failure(error.ConnectionRefusedError(111, "Connection refused")))  # type: ignore[arg-type]
-        reactor.pump([1.0] * int(PATIENCE + 1))
+        reactor.pump([0.5] * int(2 * (PATIENCE + 4)))
         return [str(finding) for finding in self.successResultOf(running)]
 
     def test_all_well(self) -> None:
@@ -173,6 +177,23 @@ class PreflightTests(TestCase):
         """A media backend that cannot carry a call is told before the first call is silent."""
         lines = self.check(Reactor(), media=Media(fit=False))
         self.assertIn("FAILED   [media] backend embedded: no answer from rtpengine", lines)
+
+    def test_ice_servers(self) -> None:
+        """Each STUN and TURN server is asked; one that is silent fails the check, by its name."""
+        servers = (
+            IceServer(urls=("stun:192.0.2.1", "turn:192.0.2.9:3479")),
+            IceServer(urls=("turns:192.0.2.1?transport=udp",), secrets=("a-shared-secret",)),
+        )
+        lines = self.check(Reactor(), evolve(Config(), ice=Ice(servers=servers)))
+        found = [line for line in lines if "[ice]" in line]
+        self.assertEqual(
+            found,
+            [
+                "ok       [ice] servers: stun:192.0.2.1 answers within 0 ms",
+                "FAILED   [ice] servers: turn:192.0.2.9:3479 does not answer: no answer",
+                "ok       [ice] servers: turns:192.0.2.1?transport=udp cannot be asked over UDP or TCP, and was not",
+            ],
+        )
 
     def test_only_what_is_used(self) -> None:
         """A core that is spoken to by TCP only is not asked over UDP, nor the other way round."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 
 from rtcgw.media.embedded import EmbeddedBackend, EmbeddedSettings
+from rtcgw.model.peer import PLAIN_PEER, PeerProfile
 from tests.flows.case import FlowCase
 from tests.flows.rig import ECHO, Rig, configured
 from tests.media.memory import BROWSER, Network, phone_sdp
@@ -13,8 +14,15 @@ from tests.peers.webrtc import WebRtcPeer
 WEB_ONLY = ("ice-", "fingerprint", "candidate", "msid", "ssrc", "extmap", "BUNDLE", "rtcp-mux", "SAVPF")
 
 
-class EmbeddedFlowTests(FlowCase):
+def secrets(sdp: str) -> list[str]:
+    """What a browser's connection hangs on."""
+    return [line for line in sdp.splitlines() if line.startswith(("a=ice-ufrag", "a=ice-pwd", "a=fingerprint"))]
+
+
+class EmbeddedCase(FlowCase):
     """Media in a network of its own, on the same clock."""
+
+    profile = PLAIN_PEER
 
     def build(self) -> Rig:
         clock = Clock()
@@ -23,7 +31,7 @@ class EmbeddedFlowTests(FlowCase):
         self.media.start()
         self.peer = WebRtcPeer(clock, lambda data, target: self.network.send(data, BROWSER, target))
         self.network.ports[BROWSER] = self.peer.datagram
-        return Rig(configured(), self.media, clock=clock)
+        return Rig(configured(), self.media, clock=clock, peer=self.profile)
 
     def setUp(self) -> None:
         super().setUp()
@@ -49,6 +57,10 @@ class EmbeddedFlowTests(FlowCase):
     def state(self) -> str:
         return next(iter(self.rig.translator.calls.values())).view().media.state
 
+
+class EmbeddedFlowTests(EmbeddedCase):
+    """A plain phone."""
+
     def test_outgoing(self) -> None:
         """A page calls a phone: early media, answer, keys agreed; hanging up frees the ports."""
         self.rig.phone(lambda call: call.progress(phone_sdp()))
@@ -66,6 +78,37 @@ class EmbeddedFlowTests(FlowCase):
         self.alice.send("HANGUP", session=session)
         self.rig.advance()
         self.assertTrue(self.rig.call.ended)
+
+    def test_warm_start(self) -> None:
+        """The page's keys are agreed while the phone rings, and its description stays when the phone answers."""
+        session = self.alice.call(ECHO, self.peer.offer())
+        self.rig.advance()
+        early = self.alice.last("PROGRESS")["sdp"]
+        self.peer.accept(early)
+        self.rig.call.ring()
+        self.connect()
+        self.assertIn("browser ready", self.state())
+        self.rig.call.answer(phone_sdp())
+        self.rig.advance()
+        answer = self.alice.last("OK")["sdp"]
+        self.assertEqual(secrets(answer), secrets(early))
+        self.alice.answer(session)
+        self.alice.send("HANGUP", session=session)
+        self.rig.advance()
+
+    def test_called_page_connects_while_it_rings(self) -> None:
+        """The same for a page that is called; the phone hears 180 only, and the answer in the 200."""
+        phone = self.rig.ring(phone_sdp())
+        session = self.alice.invited
+        self.alice.pranswer(session, self.peer.answer(self.alice.last("OFFER")["sdp"]))
+        self.connect()
+        self.assertIn("browser ready", self.state())
+        self.assertEqual([(one.status, one.body) for one in phone.responses if one.status == 180], [(180, b"")])
+        self.alice.answer(session)
+        self.rig.advance()
+        assert phone.final is not None
+        self.check_core_description(phone.final.body)
+        phone.bye()
 
     def test_incoming(self) -> None:
         """A phone calls a page."""
@@ -102,3 +145,38 @@ class EmbeddedFlowTests(FlowCase):
         assert phone.final is not None
         self.assertEqual(phone.final.status, 488)
         self.alice.nothing()
+
+
+def reserving(now: str, version: int) -> str:
+    """A phone whose network has reserved `now` of what both sides must have."""
+    return phone_sdp(
+        extra=f"a=curr:qos local {now}\r\na=curr:qos remote none\r\n"
+        "a=des:qos mandatory local sendrecv\r\na=des:qos mandatory remote sendrecv\r\n",
+        version=version,
+    )
+
+
+class PreconditionFlowTests(EmbeddedCase):
+    """A phone of an IMS network that reserves resources."""
+
+    profile = PeerProfile("ims", preconditions=True)
+
+    def test_incoming(self) -> None:
+        """The page rings when they are there, and is shown nothing of them; the 200 adds nothing to what was agreed."""
+        phone = self.rig.ring(reserving("none", 1), supported="100rel, precondition")
+        self.alice.nothing()
+        early = phone.responses[-1] if phone.responses[-1].status == 183 else phone.responses[-2]
+        self.assertIn(b"a=curr:qos local sendrecv", early.body)
+        phone.request("UPDATE", reserving("sendrecv", 2))
+        self.rig.advance()
+        offer = self.alice.last("OFFER")["sdp"]
+        self.assertNotIn("qos", offer)
+        session = self.alice.invited
+        self.alice.send("RINGING", session=session)
+        self.alice.answer(session, self.peer.answer(offer))
+        self.rig.advance()
+        assert phone.final is not None
+        self.assertEqual((phone.final.status, phone.final.body), (200, b""))
+        self.connect()
+        self.assertIn("browser ready", self.state())
+        phone.bye()

@@ -22,6 +22,7 @@ from rtcgw.media.relay import Relay
 from rtcgw.media.session import EmbeddedSession
 from rtcgw.media.webleg import WebLeg
 from rtcgw.model.identity import SessionId
+from rtcgw.model.peer import PLAIN_PEER, PeerProfile
 from tests.peers.rtp import RtpEnd
 from tests.peers.webrtc import WebRtcPeer
 
@@ -121,7 +122,12 @@ def phone_sdp(
 class Bench:
     """A gateway's embedded backend, one browser, one phone, and the wire between them."""
 
-    def __init__(self, caller: Access = Access.WEB, settings: EmbeddedSettings | None = None) -> None:
+    def __init__(
+        self,
+        caller: Access = Access.WEB,
+        settings: EmbeddedSettings | None = None,
+        peer: PeerProfile | None = None,
+    ) -> None:
         self.network = Network()
         self.clock = self.network.clock
         self.backend = EmbeddedBackend(settings or EmbeddedSettings(), self.clock, self.network)
@@ -130,7 +136,7 @@ class Bench:
         self.web = Party.CALLER if caller is Access.WEB else Party.CALLEE
         self.core = self.web.other
         callee = Access.CORE if caller is Access.WEB else Access.WEB
-        opened: IMediaSession = self.backend.open(SessionId("s1"), caller, callee, self.news.append)
+        opened: IMediaSession = self.backend.open(SessionId("s1"), caller, callee, self.news.append, peer or PLAIN_PEER)
         assert isinstance(opened, EmbeddedSession)
         self.session: EmbeddedSession = opened
         self.browser = self.new_browser(BROWSER)
@@ -193,6 +199,16 @@ class Bench:
     def states(self) -> list[str]:
         """The news so far, as words."""
         return [news.state.name.lower() for news in self.news]
+
+    @property
+    def told_web(self) -> str:
+        """What the browser was told last."""
+        return self.session.talks.web.origin.text
+
+    @property
+    def told_core(self) -> str:
+        """What the phone was told last."""
+        return self.session.talks.core.origin.text
 
     def passed(self, origin: Party, sdp: str) -> str:
         """The offer for the other side that comes of a new offer."""

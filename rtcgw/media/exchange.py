@@ -6,7 +6,6 @@ engine is a coroutine and may raise `MediaError`; the caller restores the sides 
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 
 from twisted.internet.defer import Deferred
@@ -196,10 +195,10 @@ class Exchange:
         return offered is not None and "crypto" in offered.attributes and "crypto" not in core.lines[AUDIO].attributes
 
     def _transport(self, origin: Party, offered: Media) -> dict[str, list[str]]:
-        """What a made-up answer says of its transport: for a browser no ICE, which then begins with the real one."""
+        """What a made-up answer says of its transport. For a browser nothing of ICE and DTLS: both begin with the real
+        one, and a handshake that comes before it waits, instead of failing for a fingerprint that nobody has."""
         if origin is self.web:
-            words = ":".join(f"{octet:02X}" for octet in secrets.token_bytes(32))
-            return {"rtcp-mux": [""], "setup": ["active"], "fingerprint": [f"sha-256 {words}"]}
+            return {"rtcp-mux": [""]}
         keys = (Crypto.parse(value) for value in offered.attributes.get("crypto", ()))
         key = next((key for key in keys if key is not None and key.suite in SUITES), None)
         return {} if key is None else {"crypto": [Crypto.make(key.tag, key.suite).line]}

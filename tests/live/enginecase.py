@@ -19,8 +19,9 @@ from twisted.internet.protocol import DatagramProtocol
 from twisted.trial.unittest import TestCase
 
 from rtcgw.media.backend import Access, IMediaSession, MediaNews, MediaStats, Party, Reoffer, Result
+from rtcgw.media.dtls import Identity
 from rtcgw.media.rtpengine import RtpengineBackend, RtpengineSettings
-from rtcgw.media.sdp import parse
+from rtcgw.media.sdp import Media, parse
 from rtcgw.model.identity import SessionId
 from rtcgw.model.peer import PLAIN_PEER, PeerProfile
 from tests.live.answers import Part, described, numbered
@@ -95,10 +96,10 @@ class Voice(Sound):
 class Transport(DatagramProtocol):
     """One PeerConnection on a real port; `kind`: of the media line whose transport it is."""
 
-    def __init__(self, kind: str, ufrag: str) -> None:
+    def __init__(self, kind: str, ufrag: str, identity: Identity | None = None) -> None:
         self.kind = kind
         self._open = reactor.listenUDP(0, self, interface=HOST)
-        self.peer = WebRtcPeer(reactor, self._send)
+        self.peer = WebRtcPeer(reactor, self._send, identity=identity)
         self.peer.ufrag = ufrag
 
     def _send(self, data: bytes, target: tuple[str, int]) -> None:
@@ -129,9 +130,11 @@ class Transport(DatagramProtocol):
 class BrowserEnd:
     """A browser with sound and, where asked, pictures (H.264, which nobody decodes here)."""
 
-    def __init__(self, codec: Codec, pictures: bool = False) -> None:
+    def __init__(self, codec: Codec, pictures: bool = False, before: BrowserEnd | None = None) -> None:
         self.voice = Voice(codec, WEB_TONE)
-        self.sound = Transport("audio", "sound1")
+        # After `before`, the same connection with another peer: ICE anew, its own certificate as it was.
+        identity = None if before is None else before.sound.peer.identity
+        self.sound: Transport = Transport("audio", "sound1" if before is None else "sound2", identity)
         self.pictures = Transport("video", "picture1") if pictures else None
         self.sound.peer.formats = [codec.pt, 110 if codec.name == "OPUS" else 126]
         self.sound.peer.on_rtp = self.voice.take
@@ -159,7 +162,7 @@ class BrowserEnd:
 
     def answer(self, sdp: str) -> str:
         """Its answer; from now on it connects. Codecs are taken in the offer's order."""
-        own = self.sound.peer.answer(sdp)
+        own = self._chosen(self.sound.peer.answer(sdp), parse(sdp).media[0])
         line = next((media for media in parse(sdp).media if media.kind == "video"), None)
         if line is None:
             return own
@@ -167,6 +170,16 @@ class BrowserEnd:
             self.pictures.take(sdp, answering=True)
         first = own.split("m=video", maxsplit=1)[0]
         return first + (self._line("active", line.get("mid") or "1") or "m=video 0 UDP/TLS/RTP/SAVPF 0\r\n")
+
+    def _chosen(self, own: str, offered: Media) -> str:
+        """The answer with its one codec, under the offer's number, and the keys."""
+        found = [codec for codec in offered.codecs if codec.name in (self.voice.codec.name, "TELEPHONE-EVENT")]
+        self.voice.pt = next(codec.pt for codec in found if codec.name == self.voice.codec.name)
+        kept = [line for line in own.split("\r\n") if not line.startswith(("a=rtpmap", "a=fmtp"))]
+        place = next(place for place, line in enumerate(kept) if line.startswith("m=audio"))
+        kept[place] = "m=audio 9 UDP/TLS/RTP/SAVPF " + " ".join(str(codec.pt) for codec in found)
+        kept[place + 1 : place + 1] = [f"a=rtpmap:{codec.rtpmap}" for codec in found]
+        return "\r\n".join(kept)
 
     def accept(self, sdp: str) -> None:
         """The answer to its offer."""
@@ -232,9 +245,9 @@ class EngineCase(TestCase):
         callee = Access.CORE if caller is Access.WEB else Access.WEB
         return backend.open(SessionId(name), caller, callee, self.news.append, peer)
 
-    def browser(self, codec: Codec, pictures: bool = False) -> BrowserEnd:
-        """A browser's end."""
-        made = BrowserEnd(codec, pictures)
+    def browser(self, codec: Codec, pictures: bool = False, before: BrowserEnd | None = None) -> BrowserEnd:
+        """A browser's end; `before`: the one that it takes the place of, because its peer has moved."""
+        made = BrowserEnd(codec, pictures, before)
         self.addCleanup(made.close)
         return made
 

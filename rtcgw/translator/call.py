@@ -195,6 +195,8 @@ class Call:
     def _invite_again(self, setup: Setup) -> None:
         log.info("call {session}: offer refused, tried again in the second way", session=self.session)
         self._ready = setup
+        if self.ringback is not None:
+            self.ringback.retried()
         self.callee.deliver(setup)
 
     def _refused(self, event: Unacceptable) -> None:

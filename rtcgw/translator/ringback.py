@@ -49,6 +49,7 @@ class RingEvent(Symbol):
     HUSH = "network says it sends none"
     PACKET = "sound comes"
     LULL = "no sound comes any more"
+    RETRIED = "the set-up is tried again"
     ANSWERED = "answered"
 
 
@@ -86,6 +87,10 @@ class RingTone:
         if self._habit is EarlyMedia.AUTO:
             self.machine.handle(RingEvent.LULL)
 
+    def retried(self) -> None:
+        """The callee has refused the offer and is asked again: what its network said until now is void."""
+        self.machine.handle(RingEvent.RETRIED)
+
     def answered(self) -> None:
         """The call is answered."""
         self.machine.handle(RingEvent.ANSWERED)
@@ -119,15 +124,18 @@ RING_TABLE: Final[Table[RingState, RingEvent]] = Table(
         (_S.EXPECTING, _E.SOUNDS): Row(_S.PLAYING, _NETWORK),
         (_S.EXPECTING, _E.HUSH): Row(_S.MUTED),
         (_S.EXPECTING, _E.PACKET): Row(_S.PLAYING, _NETWORK),
+        (_S.EXPECTING, _E.RETRIED): Row(_S.SILENT),
         (_S.EXPECTING, _E.ANSWERED): Row(_S.OVER),
 
         (_S.PLAYING, _E.RINGS): Row(_S.HEARD),
         (_S.PLAYING, _E.HUSH): Row(_S.MUTED, _NONE),
         (_S.PLAYING, _E.LULL): Row(_S.EXPECTING, _NONE),
+        (_S.PLAYING, _E.RETRIED): Row(_S.SILENT, _NONE),
         (_S.PLAYING, _E.ANSWERED): Row(_S.OVER, _NONE),
 
         (_S.MUTED, _E.RINGS): Row(_S.HUSHED, _LOCAL),
         (_S.MUTED, _E.SOUNDS): Row(_S.PLAYING, _NETWORK),
+        (_S.MUTED, _E.RETRIED): Row(_S.SILENT),
         (_S.MUTED, _E.ANSWERED): Row(_S.OVER),
 
         (_S.RINGING, _E.DESCRIBED): Row(_S.WAITING),
@@ -138,21 +146,24 @@ RING_TABLE: Final[Table[RingState, RingEvent]] = Table(
         (_S.WAITING, _E.SOUNDS): Row(_S.HEARD, _NETWORK),
         (_S.WAITING, _E.HUSH): Row(_S.HUSHED),
         (_S.WAITING, _E.PACKET): Row(_S.HEARD, _NETWORK),
+        (_S.WAITING, _E.RETRIED): Row(_S.RINGING),
         (_S.WAITING, _E.ANSWERED): Row(_S.OVER, _NONE),
 
         (_S.HEARD, _E.HUSH): Row(_S.HUSHED, _LOCAL),
         (_S.HEARD, _E.LULL): Row(_S.WAITING, _LOCAL),
+        (_S.HEARD, _E.RETRIED): Row(_S.RINGING, _LOCAL),
         (_S.HEARD, _E.ANSWERED): Row(_S.OVER, _NONE),
 
         (_S.HUSHED, _E.SOUNDS): Row(_S.HEARD, _NETWORK),
+        (_S.HUSHED, _E.RETRIED): Row(_S.RINGING),
         (_S.HUSHED, _E.ANSWERED): Row(_S.OVER, _NONE),
     },
     {
-        _S.SILENT: {_E.SOUNDS, _E.LULL},  # sound that nothing has described cannot be heard
+        _S.SILENT: {_E.SOUNDS, _E.LULL, _E.RETRIED},  # sound that nothing has described cannot be heard
         _S.EXPECTING: {_E.DESCRIBED, _E.LULL},
         _S.PLAYING: {_E.DESCRIBED, _E.SOUNDS, _E.PACKET},
         _S.MUTED: {_E.DESCRIBED, _E.HUSH, _E.PACKET, _E.LULL},  # the last word holds
-        _S.RINGING: {_E.RINGS, _E.SOUNDS, _E.LULL},
+        _S.RINGING: {_E.RINGS, _E.SOUNDS, _E.LULL, _E.RETRIED},
         _S.WAITING: {_E.RINGS, _E.DESCRIBED, _E.LULL},
         _S.HEARD: {_E.RINGS, _E.DESCRIBED, _E.SOUNDS, _E.PACKET},
         _S.HUSHED: {_E.RINGS, _E.DESCRIBED, _E.HUSH, _E.PACKET, _E.LULL},

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from rtcgw.media.backend import Access, News, Party
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from twisted.internet.task import Clock
+
+from rtcgw.media.backend import Access, MediaNews, News, Party
 from rtcgw.model.events import (
     Accept,
     Candidates,
     Confirm,
     Description,
     End,
+    Event,
     Info,
     Keyframe,
     Kind,
@@ -19,11 +24,16 @@ from rtcgw.model.events import (
     Setup,
     Sound,
     Stage,
+    Unacceptable,
+    Update,
+    UpdateAccept,
+    UpdateReject,
 )
 from rtcgw.model.reason import Reason
+from rtcgw.translator.call import Call
 from rtcgw.translator.joint import PENDING_LIMIT
-from tests.translator.callcase import CallCase, answer, pranswer
-from tests.translator.doubles import ALICE, ECHO, SETUP
+from tests.translator.callcase import CallCase, answer, offer, pranswer
+from tests.translator.doubles import ALICE, ECHO, SETUP, MarkedMedia, RecordedLeg
 
 
 class OutgoingTests(CallCase):
@@ -243,3 +253,64 @@ class OfferlessBrowserTests(CallCase):
         self.callee.say(Accept())
         self.caller.say(Confirm())
         self.assertEqual(self.callee.heard[-1], Confirm())
+
+
+DESCRIPTIONS = st.sampled_from((None, pranswer("early"), answer("final"), offer("new"), answer("bad")))
+EVENTS = st.one_of(
+    st.builds(Progress, st.sampled_from(Stage), DESCRIPTIONS, st.booleans(), st.sampled_from((None, True, False))),
+    st.builds(ProgressAck, DESCRIPTIONS),
+    st.just(ProgressAcked()),
+    st.builds(Accept, DESCRIPTIONS),
+    st.builds(Confirm, DESCRIPTIONS),
+    st.builds(Update, DESCRIPTIONS),
+    st.builds(UpdateAccept, DESCRIPTIONS),
+    st.builds(UpdateReject, st.sampled_from((Reason.MEDIA, Reason.CONFLICT))),
+    st.builds(Unacceptable, st.just(Reason.MEDIA)),
+    st.builds(Candidates, st.sampled_from((None, "candidate:1"))),
+    st.builds(Info, st.just("5")),
+    st.just(Keyframe()),
+    st.builds(End, st.sampled_from((Reason.HANGUP, Reason.BUSY))),
+)
+STEPS = st.lists(st.tuples(st.booleans(), st.one_of(EVENTS, st.sampled_from(News), st.just(5.0))), max_size=20)
+OPTIONS = st.fixed_dictionaries({name: st.booleans() for name in ("slow", "local", "early", "second")})
+
+
+class AnythingTests(CallCase):
+    """Whatever both sides and the media say, in whatever order, at whatever time."""
+
+    @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.differing_executors])
+    @given(
+        st.sampled_from(((Access.WEB, Access.CORE), (Access.CORE, Access.WEB), (Access.WEB, Access.PLAIN))),
+        st.sampled_from((SETUP, Setup(ALICE, ECHO, None))),
+        OPTIONS,
+        st.booleans(),
+        STEPS,
+    )
+    def test_ends_once(
+        self,
+        access: tuple[Access, Access],
+        setup: Setup,
+        options: dict[str, bool],
+        reserved: bool,
+        steps: list[tuple[bool, Event | News | float]],
+    ) -> None:
+        """The call ends once: each side hears of it once, or has said it; the media is closed, no timer is left."""
+        clock, media, ended = Clock(), MarkedMedia(**options), list[Call]()
+        media.reserved = reserved
+        legs = RecordedLeg("caller", access[0]), RecordedLeg("callee", access[1])
+        call = Call(setup, *legs, lambda on_news: media, clock, ended.append, self.terms)
+        call.start()
+        for is_callee, step in steps:
+            leg = legs[is_callee]
+            if isinstance(step, News):
+                call._media_news(MediaNews(Party.CALLEE if is_callee else Party.CALLER, step))
+            elif isinstance(step, float):
+                clock.advance(step)
+                while media.pending:
+                    media.fire()
+            elif not any(isinstance(event, End) for event in leg.heard):
+                leg.say(step)
+        call.end(Reason.SHUTDOWN)
+        self.assertEqual((ended, media.closed, clock.getDelayedCalls()), ([call], 1, []))
+        told = [sum(isinstance(event, End) for event in leg.heard) for leg in legs]
+        self.assertIn(told, ([1, 1], [0, 1], [1, 0]))

@@ -417,6 +417,14 @@ class RingbackTests(CallCase):
         self.callee.say(Progress(Stage.RINGING))
         self.assertEqual(self.sounds(), [Sound.LOCAL])
 
+    def test_second_try(self) -> None:
+        """What the network of a refused try has promised is void."""
+        self.media.second = True
+        self.call.start()
+        self.callee.say(Progress(Stage.RINGING, pranswer("early"), sounds=True))
+        self.callee.say(SecondTryTests.REFUSED)
+        self.assertEqual(self.sounds()[-1], Sound.LOCAL)
+
     def test_unanswered(self) -> None:
         """A call that ends before it is answered: the end says all."""
         self.call.start()

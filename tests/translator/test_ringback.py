@@ -165,6 +165,18 @@ class AutoTests(HabitCase):
         self.tone.progressed(Progress(Stage.RINGING, sounds=True))
         self.hears(Sound.LOCAL)
 
+    def test_second_try(self) -> None:
+        """An offer refused after an announcement: the second try begins with what rings, not with the network."""
+        self.tone.progressed(Progress(Stage.SESSION, EARLY, sounds=True))
+        self.tone.retried()
+        self.hears(Sound.NETWORK, Sound.NONE)
+        self.tone.progressed(RINGING)
+        self.tone.heard()
+        self.tone.retried()
+        self.hears(Sound.LOCAL, Sound.NETWORK, Sound.LOCAL)
+        self.tone.answered()
+        self.hears(Sound.NONE)
+
     def test_after_the_answer(self) -> None:
         """The first packet after the answer is the conversation."""
         self.tone.progressed(RINGING)

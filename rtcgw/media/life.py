@@ -55,6 +55,8 @@ class Ear:
     """Whether it should be sending."""
     since: float = 0.0
     """From when on its silence counts."""
+    missed: bool = True
+    """At the last look it should have been sending."""
     silent: bool = False
     """It has been reported so."""
 
@@ -113,8 +115,9 @@ class Life:
         self.machine.arm("watch", WATCH)
         now = self._clock.seconds()
         for party, ear in self._ears.items():
-            if not ear.due():
-                ear.since = now
+            before, ear.missed = ear.missed, ear.due()
+            if not (before and ear.missed):
+                ear.since = now  # after a hold its time begins when that was seen to be over
                 continue
             quiet = now - max(ear.heard() or 0.0, ear.since)
             if quiet < QUIET and ear.silent:

@@ -127,16 +127,18 @@ class Bench:
         caller: Access = Access.WEB,
         settings: EmbeddedSettings | None = None,
         peer: PeerProfile | None = None,
+        web: Access = Access.WEB,
     ) -> None:
         self.network = Network()
         self.clock = self.network.clock
         self.backend = EmbeddedBackend(settings or EmbeddedSettings(), self.clock, self.network)
         self.backend.start()
         self.news: list[MediaNews] = []
-        self.web = Party.CALLER if caller is Access.WEB else Party.CALLEE
+        calls = caller is Access.WEB
+        self.web = Party.CALLER if calls else Party.CALLEE
         self.core = self.web.other
-        callee = Access.CORE if caller is Access.WEB else Access.WEB
-        opened: IMediaSession = self.backend.open(SessionId("s1"), caller, callee, self.news.append, peer or PLAIN_PEER)
+        kinds = (web, Access.CORE) if calls else (Access.CORE, web)
+        opened: IMediaSession = self.backend.open(SessionId("s1"), *kinds, self.news.append, peer or PLAIN_PEER)
         assert isinstance(opened, EmbeddedSession)
         self.session: EmbeddedSession = opened
         self.browser = self.new_browser(BROWSER)

@@ -61,5 +61,5 @@ class DirectTests(BrowserCase):
         call = await phone.called()
         call.answer()
         await self.state(page, "Hangup")
-        self.assertIn("no way to talk", await page.text("#detail"))
+        self.assertIn("no sound format in common", await page.text("#detail"))
         self.assertNotEqual(await call.ended(), "")

@@ -113,7 +113,7 @@ class CallingTests(PageCase):
     async def test_early_sound(self) -> None:
         """An early description is applied and acknowledged, before anybody has answered."""
         page = await self.logged_in()
-        await self.dial(page, "early")
+        await self.dial(page, "sound")
         await self.state(page, "Calling", "Ringing…")
         self.assertEqual(len(await self.sent("PRANSWER")), 1)
         self.assertNotIn("sdp", self.server.sent("PRANSWER")[0])
@@ -161,7 +161,8 @@ class IncomingTests(PageCase):
         page = await self.ringing()
         await page.press("Enter")
         await self.state(page, "InCall")
-        self.assertIn("a=setup:active", (await self.sent("ANSWER"))[0]["sdp"])
+        self.assertIn("a=setup:active", (await self.sent("PRANSWER"))[0]["sdp"])
+        self.assertNotIn("sdp", (await self.sent("ANSWER"))[0])
 
     async def test_reject(self) -> None:
         """Rejecting declines the call; that is no missed call."""

@@ -5,63 +5,12 @@ What the page never provokes: replies that do not come, messages that are none, 
 
 from __future__ import annotations
 
-from typing import Any
-
-from tests.live.chromium import Page
-from tests.live.pages import PageCase
+from tests.live.harness import JsCase
 from tests.live.requirements import need
-
-HARNESS = """
-window.lab = async (options = {}, welcome = {}) => {
-  const { Rtcgw, RtcgwError, State, sentence } = await import('/rtcgw.js');
-  class FakeSocket {
-    static last = null;
-    constructor(url, protocols) {
-      Object.assign(this, { url, protocols, readyState: 0, sent: [], closedWith: null });
-      FakeSocket.last = this;
-      setTimeout(() => { if (!this.closedWith) { this.readyState = 1; this.onopen?.(); } });
-    }
-    send(text) {
-      const message = JSON.parse(text);
-      this.sent.push(message);
-      this.reply?.(message);
-    }
-    close(code, reason) { this.closedWith = [code, reason]; this.drop(code); }
-    drop(code) { this.readyState = 3; this.onclose?.({ code, reason: '' }); }
-    get(message) { this.onmessage({ data: typeof message === 'string' ? message : JSON.stringify(message) }); }
-    of(type) { return this.sent.filter((message) => message.type === type); }
-  }
-  const gateway = new Rtcgw('ws://x/ws', { WebSocket: FakeSocket, timeout: 0.2, reconnect: false, ...options });
-  const events = [];
-  for (const type of ['incoming', 'closed', 'error', 'unknown']) {
-    gateway.addEventListener(type, (event) => events.push([type, event.detail]));
-  }
-  await gateway.connect();
-  const socket = FakeSocket.last;
-  socket.reply = (message) => {
-    if (message.type !== 'LOGIN') return;
-    const reply = { type: 'OK', for: 'LOGIN', id: message.id, user: 'a', ping: 0, grace: 0, ...welcome };
-    setTimeout(() => socket.get(reply));
-  };
-  await gateway.login({ user: 'a', password: 'a' });
-  socket.reply = null;
-  const until = async (look) => {
-    for (let i = 0; i < 200 && !look(); i++) await new Promise((resolve) => setTimeout(resolve, 10));
-    return look();
-  };
-  return { gateway, socket, events, until, Rtcgw, RtcgwError, State, sentence };
-};
-"""
 
 
 @need("chromium")
-class RtcgwJsTests(PageCase):
-    async def run_js(self, body: str) -> Any:
-        """Run the body of an async function that has the harness's parts at hand; what it returns."""
-        page: Page = await self.open()
-        await page.evaluate(HARNESS)
-        return await page.evaluate(f"(async () => {{ {body} }})()")
-
+class RtcgwJsTests(JsCase):
     async def test_login_message(self) -> None:
         """LOGIN carries version, capabilities and client; the subprotocol is asked for."""
         protocols, login = await self.run_js(
@@ -69,7 +18,7 @@ class RtcgwJsTests(PageCase):
         )
         self.assertEqual(protocols, ["rtcgw.1"])
         self.assertEqual(login["version"], "1.0")
-        self.assertIn("progress", login["capabilities"])
+        self.assertEqual(login["capabilities"], ["progress", "trickle", "ringback", "dtmf"])
         self.assertTrue(login["client"].startswith("rtcgw.js/"))
 
     async def test_replies_find_their_requests(self) -> None:

@@ -86,8 +86,10 @@ class Media(DatagramProtocol):
         codecs = next(media for media in self.peer.remote.media if media.kind == "audio").codecs
         law = next((codec.pt for codec in codecs if codec.pt in (0, 8)), 0)
         keys = (codec.pt for codec in codecs if codec.name == DTMF and codec.rate == 8000)
-        if law != self.end.pt or self.end.received == 0:
+        before = self.end
+        if law != before.pt or before.received == 0:
             self.end = RtpEnd(self.peer.send_rtp, law, self.tone, next(keys, 101))
+            self.end.seq, self.end.ts = before.seq, before.ts  # one stream: SRTP sends no number twice
 
     def _heard(self, packet: bytes) -> None:
         if self.first_heard is None:

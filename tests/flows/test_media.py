@@ -14,6 +14,9 @@ from tests.peers.webrtc import WebRtcPeer
 WEB_ONLY = ("ice-", "fingerprint", "candidate", "msid", "ssrc", "extmap", "BUNDLE", "rtcp-mux", "SAVPF")
 
 
+PICTURE = "m=video 5004 RTP/AVP 96\r\na=rtpmap:96 VP8/90000\r\n"
+
+
 def secrets(sdp: str) -> list[str]:
     """What a browser's connection hangs on."""
     return [line for line in sdp.splitlines() if line.startswith(("a=ice-ufrag", "a=ice-pwd", "a=fingerprint"))]
@@ -109,6 +112,67 @@ class EmbeddedFlowTests(EmbeddedCase):
         assert phone.final is not None
         self.check_core_description(phone.final.body)
         phone.bye()
+
+    def established(self) -> str:
+        """A call of the page's; its session."""
+        self.rig.phone(lambda call: call.answer(phone_sdp()))
+        session = self.alice.call(ECHO, self.peer.offer())
+        self.rig.advance()
+        self.peer.accept(self.alice.last("OK")["sdp"])
+        self.alice.answer(session)
+        self.connect()
+        return session
+
+    def test_page_adds_video(self) -> None:
+        """The phone is asked in its own kind of description, its answer goes to the page, sound goes on."""
+        session = self.established()
+        phone = self.rig.call
+        phone.canned["UPDATE"] = [(200, phone_sdp(version=2) + PICTURE)]
+        self.peer.extras = ("video",)
+        self.alice.send("OFFER", session=session, sdp=self.peer.offer())
+        self.rig.advance()
+        asked = phone.last("UPDATE").body
+        self.check_core_description(asked)
+        self.assertRegex(asked.decode(), r"m=video [1-9]\d* RTP/AVP")
+        answer = self.alice.last("OK")["sdp"]
+        self.assertRegex(answer, "m=video [1-9]")
+        self.peer.accept(answer)
+        self.connect()
+        self.assertIn("browser ready", self.state())
+        phone.bye()
+
+    def test_phone_without_video(self) -> None:
+        """A phone that refuses it: the page hears why, and nothing has changed."""
+        session = self.established()
+        self.rig.call.canned["UPDATE"] = [(488, None)]
+        self.peer.extras = ("video",)
+        self.alice.send("OFFER", session=session, sdp=self.peer.offer())
+        self.rig.advance()
+        self.assertEqual(self.alice.last("ERROR")["code"], "media-incompatible")
+        self.peer.extras = ()
+        self.alice.send("OFFER", session=session, sdp=self.peer.offer())
+        self.rig.advance()
+        self.assertNotIn("m=video", self.alice.last("OK")["sdp"])
+        self.assertIn("browser ready", self.state())
+        self.rig.call.bye()
+
+    def test_ice_restart(self) -> None:
+        """A page whose network has changed: the phone hears nothing of it."""
+        session = self.established()
+        self.rig.ladder.clear()
+        self.peer.restart()
+        self.alice.send("OFFER", session=session, sdp=self.peer.offer())
+        self.rig.advance()
+        self.peer.accept(self.alice.last("OK")["sdp"])
+        self.connect()
+        self.assertIn("browser ready", self.state())
+        self.reads(
+            """
+            alice -> OFFER sdp
+            alice <- OK OFFER sdp
+            """
+        )
+        self.rig.call.bye()
 
     def test_incoming(self) -> None:
         """A phone calls a page."""

@@ -128,7 +128,7 @@ class LegTests(SynchronousTestCase):
         leg.deliver(NEW)
         self.rig.advance(2)
         self.assertEqual(self.methods().count("INVITE"), 1)
-        self.rig.advance(2.1)
+        self.rig.advance(3)
         self.assertEqual(self.ear.heard, [answered("yes")])
         self.assertEqual([one for one in self.methods() if one != "ACK"], ["INVITE", "INVITE"])
         self.assertEqual(self.phone.requests[-1].cseq.number, self.phone.last("INVITE").cseq.number)

@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from attrs import frozen
 
+from rtcgw.media.backend import MediaError
 from rtcgw.media.ng import Value
 from rtcgw.media.peers import refuse
 from rtcgw.media.sdp import Codec
@@ -90,7 +91,7 @@ def offer_of_web(codecs: Sequence[Codec], peer: PeerProfile, free: bool, agreed:
         added = [name for name in wanted if name != source and name in CONVERTED]
         if added and free:
             return _converting(codecs, [source], [] if kept else [source], added, peer, wanted)
-        if added and not common:
+        if added and (not common or peer.when_full is WhenFull.REFUSE):
             raise _full(peer)
     if extra and free and source and peer.transcode is not Transcode.NEVER:
         shown = common if source in common else [*common, source]
@@ -147,11 +148,7 @@ def _plain(codecs: Sequence[Codec], names: Sequence[str]) -> Plan:
     return Plan((*found, *(fitting or events)), {}, tuple(names))
 
 
-def _prefers(peer: PeerProfile) -> bool:
-    return peer.transcode is Transcode.PREFER
-
-
-def _full(peer: PeerProfile) -> Exception:
+def _full(peer: PeerProfile) -> MediaError:
     return refuse(f"no place to convert codecs of peer {peer.name}")
 
 

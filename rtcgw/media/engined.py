@@ -11,7 +11,8 @@ Work for one session is done in turn: what comes while the engine is being told 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from enum import Enum
 from typing import Any, Protocol, TypeVar
 
@@ -141,7 +142,7 @@ class EngineSession:
         if peer is None or callee.on_web or self._open is not Party.CALLER:
             raise MediaError(Reason.MEDIA, "there is no second way")
         self.exchange.peer = peer
-        callee.slots, callee.places = (), {}
+        callee.forget()
         return self._run(lambda: self._offered(Party.CALLER))
 
     def early_answer(self, target: Party) -> Deferred[str] | None:
@@ -230,15 +231,11 @@ class EngineSession:
         return self.exchange.write(origin.other, lines, offering=True)
 
     async def _answered(self, origin: Party, sdp: str, heard: Heard) -> str:
-        before = self._copies()
-        try:
+        with self._kept():
             self.exchange.take(origin, heard)
             lines = await self.exchange.answer(origin)
             if self.exchange.has_lost_keys():
                 _, lines = await self.exchange.again(origin.other, mirrored=False)
-        except MediaError:
-            self.exchange.sides.update(before)
-            raise
         other = self._side(origin.other)
         text = other.origin.text if self._is_quiet else self.exchange.write(origin.other, lines, offering=False)
         self._told = (origin, sdp, text)
@@ -257,14 +254,10 @@ class EngineSession:
             return await self._passed_on(origin, heard)
         if self._proposed is not None and self._proposed[0] is origin.other:
             return await self._accepted(origin, heard)
-        before = self._copies()
-        try:
+        with self._kept():
             self.exchange.take(origin, heard)
             # Shown as the answer: as an offer of a browser's with another ufrag it would change the engine's own.
             await self.exchange.again(origin.other)
-        except MediaError:
-            self.exchange.sides.update(before)
-            raise
         self._moved.discard(origin)
         mine.fixed = False
         return other.origin.text
@@ -281,29 +274,19 @@ class EngineSession:
         return await self._offered(origin)
 
     async def _changed(self, origin: Party, heard: Heard) -> Reoffer:
-        before = self._copies()
-        try:
+        with self._kept(self._settled):
             self.exchange.take(origin, heard)
             _, lines = await self.exchange.again(origin)
-        except MediaError:
-            self._restore(before)
-            self._later(self._settled)
-            raise
         self._told = None
         return Reoffer(answer=self.exchange.write(origin, lines, offering=False))
 
     async def _asked(self, origin: Party, heard: Heard) -> Reoffer:
         """The other party is asked. Until it agrees, the engine keeps the old line of sound: a browser's new ICE
         credentials would change the engine's own, and a refusal could not bring them back."""
-        before = self._copies()
-        try:
+        with self._kept(self._settled) as before:
             self.exchange.take(origin, heard)
             lines = await self.exchange.offer(origin, True, {AUDIO: before[origin].lines[AUDIO]})
             text = self.exchange.write(origin.other, lines, offering=True)
-        except MediaError:
-            self._restore(before)
-            self._later(self._settled)
-            raise
         self._proposed = origin, before
         self._open = None
         self._told = None
@@ -390,8 +373,17 @@ class EngineSession:
     def _hear(self, origin: Party, sdp: str) -> Heard:
         return enginelines.hear(sdp, self._side(origin), self.exchange.peer)
 
-    def _copies(self) -> dict[Party, Side]:
-        return {party: side.copied() for party, side in self.exchange.sides.items()}
+    @contextmanager
+    def _kept(self, then: Callable[[], Coroutine[Any, Any, None]] | None = None) -> Iterator[dict[Party, Side]]:
+        """Both sides as they are; back to them, and to `then`, where what follows is refused."""
+        before = {party: side.copied() for party, side in self.exchange.sides.items()}
+        try:
+            yield before
+        except MediaError:
+            self._restore(before)
+            if then is not None:
+                self._later(then)
+            raise
 
     def _restore(self, before: dict[Party, Side]) -> None:
         self.exchange.sides.update(before)

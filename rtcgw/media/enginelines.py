@@ -102,6 +102,11 @@ class Side:
         self.waits = heard.waits
         self.real = True
 
+    def forget(self) -> None:
+        """It is to be offered something else; what it was, and has said so far, is void."""
+        self.slots, self.places, self.lines, self.codecs = (), {}, {}, {}
+        self.real, self.waits = False, None
+
     def copied(self) -> Side:
         """The side as it is, to come back to."""
         made = copy(self)

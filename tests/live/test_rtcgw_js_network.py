@@ -28,8 +28,8 @@ class ReturnTests(JsCase):
             await until(() => fake.last !== socket && fake.last.of('OFFER').length);
             const took = performance.now() - start;
             await far.silence(false);
-            const { id, sdp } = fake.last.of('OFFER')[0];
-            fake.last.get({ type: 'OK', for: 'OFFER', id, session: 's1', sdp: await far.answer(sdp), sdpType: 'answer' });
+            const { id, sdp, session } = fake.last.of('OFFER')[0];
+            fake.last.get({ type: 'OK', for: 'OFFER', id, session, sdp: await far.answer(sdp), sdpType: 'answer' });
             await until(() => call.state === 'InCall');
             return [took, states, socket.closedWith, ufrag() !== before];""")
         self.assertLess(took, 2500)
@@ -99,7 +99,8 @@ class ReturnTests(JsCase):
               gateway.addEventListener(type, (event) => seen.push([type, event.detail.code]));
             }
             const fake = socket.constructor;
-            fake.reply = ({ id }) => setTimeout(() => fake.last.get({ type: 'ERROR', id, code: 'auth-failed', text: '' }));
+            const refusal = { type: 'ERROR', code: 'auth-failed', text: '' };
+            fake.reply = ({ id }) => setTimeout(() => fake.last.get({ ...refusal, id }));
             socket.drop(1006);
             await until(() => seen.length > 1);
             await new Promise((resolve) => setTimeout(resolve, 300));
@@ -134,16 +135,22 @@ class RelayTests(JsCase):
         self.assertTrue(1200 < asked < 2000, asked)
         self.assertEqual((used, next_call), ("second", "second"))
 
-    async def test_relay_only(self) -> None:
-        """Forced through relays that cannot be reached, the call says that it is the relay's fault."""
-        policy, states = await self.run_js("""
-            const iceServers = [{ urls: ['turn:127.0.0.1:9?transport=tcp'], username: 'u', credential: 'c' }];
-            const { gateway, until } = await lab({ relayOnly: true }, { iceServers });
+    async def test_relay_refuses(self) -> None:
+        """A relay server that refuses us is named as the trouble, and fresh passwords are asked for, once."""
+        policy, told, asked = await self.run_js("""
+            const { gateway, socket, until } = await lab({ relayOnly: true, timeout: 10 });
             const call = gateway.call('sip:x@y');
-            const media = [];
-            call.addEventListener('media', (event) => media.push([event.detail.state, event.detail.text]));
-            await until(() => media.length);
-            return [call.peer.getConfiguration().iceTransportPolicy, media[0]];""")
+            const told = [];
+            call.addEventListener('media', (event) => told.push([event.detail.state, event.detail.text]));
+            await until(() => socket.of('OFFER').length);
+            const refusal = { errorCode: 401, errorText: 'Unauthorized', url: 'turn:127.0.0.1:9', hostCandidate: '' };
+            for (const errorCode of [701, 401, 401]) {
+              const event = new RTCPeerConnectionIceErrorEvent('icecandidateerror', { ...refusal, errorCode });
+              call.peer.dispatchEvent(event);
+            }
+            const policy = call.peer.getConfiguration().iceTransportPolicy;
+            return [policy, told, socket.of('ICE_SERVERS').length];""")
         self.assertEqual(policy, "relay")
-        self.assertEqual(states[0], "relay-unreachable")
-        self.assertIn("relay server cannot be reached", states[1])
+        self.assertEqual([state for state, _ in told], ["relay-unreachable", "relay-refused", "relay-refused"])
+        self.assertTrue(told[1][1].startswith("The relay server refused this page"))
+        self.assertEqual(asked, 1)

@@ -36,6 +36,7 @@ const FAR_REPLY = 40;
  * @property {() => RTCConfiguration} configuration as it is now
  * @property {import('./relays.js').Relays} relays
  * @property {(name: string) => boolean} can what the gateway is capable of
+ * @property {boolean} acknowledges whether the gateway waits for PRANSWER to each RINGING (ladder `patent`)
  * @property {number} grace seconds that a call outlives its connection
  * @property {() => boolean} open whether the gateway can be asked
  * @property {() => Promise<boolean>} check whether the gateway is there; the connection is given up if not
@@ -329,8 +330,9 @@ export class Call extends EventTarget {
     if (sdp) {
       this.#earlySound = true;
       await this.#sound.peering.take('pranswer', sdp);
-      this.#tell('PRANSWER');
     }
+    // What the network's PRACK may wait for is that we have noted it, also where there was nothing to apply.
+    if (sdp || this.#port.acknowledges) this.#tell('PRANSWER');
     if (ringing) {
       this.ringing = true;
       this.#emit('ringing', null);

@@ -30,7 +30,6 @@ const PAUSE_MS = 80;
  */
 
 export class Peering {
-  /** @type {RTCConfiguration} */ #config;
   /** @type {RTCIceCandidateInit[]} theirs, until there is a description */ #waiting = [];
   /** @type {(RTCIceCandidate | null)[] | null} ours, until there is somebody to tell */ #held = [];
   #hooks;
@@ -44,7 +43,6 @@ export class Peering {
    */
   constructor(config, hooks) {
     const peer = new RTCPeerConnection(config);
-    this.#config = config;
     this.#hooks = hooks;
     /** @type {RTCPeerConnection} */
     this.peer = peer;
@@ -81,8 +79,7 @@ export class Peering {
 
   /** @param {RTCIceServer[]} iceServers used from the next gathering on */
   useServers(iceServers) {
-    this.#config = { ...this.#config, iceServers };
-    if (this.peer.signalingState !== 'closed') this.peer.setConfiguration(this.#config);
+    if (this.peer.signalingState !== 'closed') this.peer.setConfiguration({ ...this.peer.getConfiguration(), iceServers });
   }
 
   // ---------------------------------------------------------------- descriptions

@@ -18,6 +18,7 @@ import { Call, State } from './call.js';
 import { RtcgwError, sentence } from './errors.js';
 import { Comeback, watchNetwork } from './reconnect.js';
 import { Relays } from './relays.js';
+import { parse, readWelcome, text } from './wire.js';
 
 export { Call, RtcgwError, State, sentence };
 
@@ -49,22 +50,7 @@ const PASSING = new Set(['no-reply', 'connection-lost', 'closed', 'gateway-unrea
 
 /** @typedef {{token: string} | {user: string, password: string}} Credentials */
 
-/**
- * @typedef {object} Welcome what the gateway tells at login
- * @property {string} user
- * @property {string[]} identities
- * @property {string} version
- * @property {string} [server]
- * @property {RTCIceServer[]} iceServers
- * @property {number} iceTtl seconds for which they can be used; 0 for ever
- * @property {number} ping seconds between our PINGs; 0 for none
- * @property {number} grace seconds that a call outlives its connection
- * @property {string[]} capabilities
- * @property {{name: string, address: string}[]} contacts
- * @property {number} expires seconds until the token expires and `login` must be called again; 0 for never
- * @property {string[]} calls sessions that wait for their page
- */
-
+/** @typedef {import('./wire.js').Welcome} Welcome */
 /** @typedef {Record<string, unknown> & {type: string}} Message */
 
 const DEFAULTS = Object.freeze({
@@ -281,7 +267,7 @@ export class Rtcgw extends EventTarget {
   /** What a call may use of its connection. @returns {import('./call.js').CallPort} */
   #port() {
     const { audio, microphone, camera, warm, answerVideo, relayOnly, rtc } = this.#options;
-    const { capabilities = [], grace = 0 } = this.#welcome ?? {};
+    const { capabilities = [], grace = 0, ladder = '' } = this.#welcome ?? {};
     return {
       audio,
       microphone,
@@ -292,10 +278,12 @@ export class Rtcgw extends EventTarget {
       configuration: () => ({
         iceServers: this.#relays.servers,
         iceTransportPolicy: relayOnly ? 'relay' : 'all',
-        bundlePolicy: 'max-bundle',
+        // Not max-bundle: phones that talk to browsers directly know no BUNDLE, and their descriptions were refused.
+        bundlePolicy: 'balanced',
         ...rtc,
       }),
       can: (name) => capabilities.includes(name),
+      acknowledges: ladder === 'patent',
       grace,
       open: () => this.open && this.#welcome !== null,
       check: () => this.check(),
@@ -439,58 +427,4 @@ export class Rtcgw extends EventTarget {
   #emit(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
-}
-
-/**
- * One frame as a message, or null: what is no message of ours is passed over, never thrown at the page.
- *
- * @param {unknown} data
- * @returns {Message | null}
- */
-function parse(data) {
-  if (typeof data !== 'string') return null;
-  try {
-    const message = JSON.parse(data);
-    return message && typeof message === 'object' && typeof message.type === 'string' ? message : null;
-  } catch {
-    return null;
-  }
-}
-
-/**
- * @param {Message} reply
- * @returns {Welcome}
- */
-function readWelcome(reply) {
-  const fields = /** @type {Record<string, any>} */ (reply);
-  return {
-    user: text(fields.user),
-    identities: list(fields.identities),
-    version: text(fields.version),
-    server: text(fields.server),
-    iceServers: list(fields.iceServers),
-    iceTtl: Number(fields.iceTtl) || 0,
-    ping: Number(fields.ping) || 0,
-    grace: Number(fields.grace) || 0,
-    capabilities: list(fields.capabilities),
-    contacts: list(fields.contacts),
-    expires: Number(fields.expires) || 0,
-    calls: list(fields.calls),
-  };
-}
-
-/**
- * @param {unknown} value
- * @returns {string}
- */
-function text(value) {
-  return typeof value === 'string' ? value : '';
-}
-
-/**
- * @param {unknown} value
- * @returns {any[]}
- */
-function list(value) {
-  return Array.isArray(value) ? value : [];
 }

@@ -193,9 +193,10 @@ export class Sound {
     if (this.#line.over()) return;
     const refused = REFUSED.has(code);
     const error = new RtcgwError(refused ? 'relay-refused' : 'relay-unreachable');
-    this.#relayError ??= error;
+    // Told for each server and each address of ours; one renewal is enough.
+    if (refused && this.#relayError?.code !== error.code) this.#port.relays.renew();
+    if (refused || !this.#relayError) this.#relayError = error;
     this.#line.emit('media', { state: error.code, text: error.message, code, url, said: text });
-    if (refused) this.#port.relays.renew();
   }
 
   /** Tell the gateway which way the sound goes (its ICE handler keeps it for whoever looks for faults). */

@@ -19,8 +19,16 @@ from av.packet import Packet
 _BITRATE = {8000: 24000, 16000: 28000}
 """Bits per second of Opus by sampling rate: full band of each (RFC 6716 §2.1.1 asks for 12 and 20 at least), and
 more, because what is encoded has been through another codec already."""
-_COMPLEXITY = 5
-"""Of 10. Above it a processor pays twice for what a telephone's band does not show."""
+_COMPLEXITY = 3
+"""Of 10. Each step above costs a processor more (5: three quarters more, 10: twice) and at these rates is not heard."""
+
+
+_BANDS = tuple(
+    rate
+    for rate, configurations in ((8, 4), (12, 4), (16, 4), (24, 2), (48, 2), (8, 4), (16, 4), (24, 4), (48, 4))
+    for rate in [1000 * rate] * configurations
+)
+"""Sampling rate that the sound of an Opus packet needs, by its configuration number (RFC 6716 §3.1 table 2)."""
 
 
 class SoundError(Exception):
@@ -42,13 +50,16 @@ def _context(name: _Name, mode: Literal["r", "w"], rate: int) -> AudioCodecConte
 class Decoder:
     """`OPUS` or `G722` to sound of `rate` samples per second. Stereo becomes mono."""
 
-    __slots__ = ("_context", "_late", "_native", "_rate", "_resampler")
+    __slots__ = ("_context", "_late", "_native", "_rate", "_resampler", "_step")
 
     def __init__(self, name: str, rate: int) -> None:
         codec, self._native = _DECODERS[name]
         self._rate = rate
         self._context = _context(codec, "r", self._native)
         self._resampler = None if rate == self._native else AudioResampler(format="s16", layout="mono", rate=rate)
+        self._step = self._native // rate if name == "OPUS" else 0
+        """Of how many samples one is kept where the packet has no more band than `rate` holds: a browser that is told
+        `maxplaybackrate` sends such packets, and the resampler would cost as much as the decoder."""
         self._late = self._resampler is not None
         """The resampler's delay is still to be made up for."""
 
@@ -60,10 +71,14 @@ class Decoder:
             frames = self._context.decode(Packet(payload))
         except (FFmpegError, ValueError) as error:
             raise SoundError(str(error)) from None
+        count = sum(frame.samples for frame in frames)
+        step = self._step
+        if step and _BANDS[payload[0] >> 3] <= self._rate:
+            return bytearray().join(
+                memoryview(one.planes[0]).cast("h")[: one.samples : step].tobytes() for one in frames
+            )
         found = bytearray()
-        count = 0
         for frame in frames:
-            count += frame.samples
             for piece in self._resampled(frame):
                 found += memoryview(piece.planes[0])[: 2 * piece.samples]
         if not count:

@@ -49,7 +49,7 @@ def packets(
     if codec.name in ("PCMU", "PCMA"):
         encode = g711.encoder(codec.name)
     elif channels == 2:
-        encode = _stereo(rate, size)
+        encode = _opus(rate, size, 2)
     else:
         encode = Encoder(codec.name, rate, size).encode
     sound, made = sine(rate, seconds), []
@@ -62,16 +62,22 @@ def packets(
     return made
 
 
-def _stereo(rate: int, size: int) -> Callable[[bytes], bytes]:
-    """An encoder of Opus with the same sound in both channels."""
+def wide() -> Callable[[bytes], bytes]:
+    """An encoder of Opus with all the band there is, in frames of 20 ms at 48 kHz."""
+    return _opus(48000, 960, 1)
+
+
+def _opus(rate: int, size: int, channels: int) -> Callable[[bytes], bytes]:
+    """An encoder of Opus at a high bit rate, with the same sound in all channels."""
+    layout = "stereo" if channels == 2 else "mono"
     context = CodecContext.create("libopus", "w")
-    context.sample_rate, context.layout, context.format = rate, "stereo", "s16"
+    context.sample_rate, context.layout, context.format = rate, layout, "s16"
     context.time_base, context.bit_rate = Fraction(1, rate), 96000
     frames = count()
 
     def encode(sound: bytes) -> bytes:
-        frame = AudioFrame(format="s16", layout="stereo", samples=size)
-        frame.planes[0].update(np.repeat(np.frombuffer(sound, np.int16), 2).tobytes())
+        frame = AudioFrame(format="s16", layout=layout, samples=size)
+        frame.planes[0].update(np.repeat(np.frombuffer(sound, np.int16), channels).tobytes())
         frame.sample_rate, frame.pts = rate, next(frames) * size
         return b"".join(bytes(packet) for packet in context.encode(frame))
 

@@ -1,8 +1,8 @@
 """The answering phones of the sandbox: what each does when it is called, and the call back.
 
     Phones         all of them behind one transport: finds the phone, the call, the dialog
-    Incoming       one call to a phone      (`phonecall.py`)
-    Outgoing       one call from a phone    (`phonecall.py`)
+    Incoming       one call to a phone      (`called.py`)
+    Outgoing       one call from a phone    (`calling.py`)
 
 Plain user agents of RFC 3261, without 100rel, so that a 1xx of theirs is never waited for. They are reached
 through the stand-in core and answer to nobody else's domain.
@@ -13,17 +13,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, field
 from twisted.internet.defer import Deferred, gatherResults
-from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from rtcgw.media.backend import MediaError
-from rtcgw.sandbox.phonecall import ALLOW, Incoming, Outgoing, PhoneDialog
+from rtcgw.sandbox.called import Incoming, Manner
+from rtcgw.sandbox.calling import Outgoing
+from rtcgw.sandbox.phonecall import ALLOW, PhoneDialog, refusal
 from rtcgw.sandbox.registrar import read_uri
-from rtcgw.sandbox.rtpphone import RtpPhone, Sound
+from rtcgw.sandbox.rtpphone import RtpPhone
+from rtcgw.sandbox.tone import Tone
 from rtcgw.sip.dialog import DialogId
 from rtcgw.sip.flow import Flow
 from rtcgw.sip.message import Request, make_response
@@ -42,26 +44,18 @@ CALL_BACK_AFTER = 10.0
 """Seconds."""
 
 
-@frozen
-class Manner:
-    """What a phone does when it is called."""
-
-    rings: float | None = 0.5
-    """Seconds until it answers; None: never."""
-    refuses: int | None = None
-    """The status with which it refuses at once."""
-    sound: Sound = Sound.TONE
-    talks: float = 1800.0
-    """Seconds until it hangs up by itself."""
-    calls_back: bool = False
-
+PITCH = Tone(440)
+"""The concert pitch."""
+RINGING = Tone(425, (0.4, 0.2, 0.4, 2.0))
+"""As a network sounds whose phone rings, in the pitch of ITU-T E.180 and the cadence of Britain: once in 3 s."""
 
 MANNERS: Mapping[str, Manner] = {
-    "echo": Manner(sound=Sound.ECHO),
-    "tone": Manner(),
+    "echo": Manner(),
+    "tone": Manner(sound=PITCH),
+    "early": Manner(rings=3.0, before=RINGING, sound=Tone(660)),
     "busy": Manner(refuses=486),
     "ring": Manner(rings=None),
-    "caller": Manner(talks=2.0, calls_back=True),
+    "caller": Manner(sound=PITCH, talks=2.0, calls_back=True),
 }
 """By the name of the phone; the same names as `preset.PHONES`."""
 
@@ -122,26 +116,19 @@ class Phones:
             tx.respond(make_response(request, manner.refuses or 486))
             return
         rtp = self._media(manner.sound)
-        if rtp is None:
-            tx.respond(make_response(request, 500))
-            return
-        call = Incoming(self, rtp, self.contact(name), tx, manner.rings, manner.talks)
+        call = Incoming(self, rtp, self.contact(name), tx, manner)
         try:
             call.start()
         except MediaError as error:
             rtp.close()
             log.info("sandbox: phone {name} refused a call: {error}", name=name, error=error)
-            tx.respond(make_response(request, 488))
+            tx.respond(make_response(request, refusal(error)))
         except Exception:  # a header that cannot be read: told by the layer, but the sockets are ours
             rtp.close()
             raise
 
-    def _media(self, sound: Sound) -> RtpPhone | None:
-        try:
-            return RtpPhone(self.reactor, self.layer.transport.host, sound)
-        except CannotListenError as error:
-            log.warn("sandbox: a phone has no sound: {error}", error=error)
-            return None
+    def _media(self, sound: Tone | None) -> RtpPhone:
+        return RtpPhone(self.reactor, self.layer.transport.host, sound)
 
     def _call_back_later(self, name: str, request: Request) -> None:
         """Call whoever called, once, some time from now; who hides is not called."""
@@ -152,11 +139,15 @@ class Phones:
 
     def _call_back(self, name: str, target: Uri) -> None:
         del self._call_backs[target.key]
-        rtp = self._media(Sound.TONE) if len(self.calls) + len(self._outgoing) < MAX_CALLS else None
-        if rtp is not None:
-            call = Outgoing(self, rtp, self.contact(name))
-            self._outgoing.add(call)
+        if len(self.calls) + len(self._outgoing) >= MAX_CALLS:
+            return
+        call = Outgoing(self, self._media(PITCH), self.contact(name))
+        self._outgoing.add(call)
+        try:
             call.start(f"sip:{name}@{self.domain}", target)
+        except MediaError as error:
+            self._outgoing.discard(call)
+            log.warn("sandbox: phone {name} cannot call back: {error}", name=name, error=error)
 
     def contact(self, name: str) -> str:
         """The Contact of a phone."""

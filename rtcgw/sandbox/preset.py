@@ -28,8 +28,9 @@ USERS = {"alice": "Alice", "bob": "Bob"}
 """Log-in names and display names; the password of each is the name."""
 
 PHONES = {
-    "echo": "says back what you say",
+    "echo": "says back what you say, and shows you what you show",
     "tone": "plays a tone",
+    "early": "is heard ringing, then answers",
     "busy": "is always busy",
     "ring": "rings and never answers",
     "caller": "calls you back ten seconds later",

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from twisted.internet.error import CannotListenError
 from twisted.trial.unittest import TestCase
 
 from rtcgw.sandbox import phone
+from rtcgw.sandbox.called import RING_LIMIT
+from rtcgw.sandbox.calling import CALL_BACK_TALK, PATIENCE
 from rtcgw.sandbox.phone import CALL_BACK_AFTER, MANNERS
-from rtcgw.sandbox.phonecall import CALL_BACK_TALK, PATIENCE, RING_LIMIT
 from rtcgw.sandbox.preset import PHONES, phone_uri
-from rtcgw.sandbox.rtpphone import BURST, PITCH
+from rtcgw.sandbox.tone import BURST
 from rtcgw.sip.message import make_response
 from rtcgw.sip.server import ServerTransaction
-from tests.sandbox.world import HOST, PORT, Asked, World, sdp
+from tests.sandbox.world import HOST, PORT, Asked, World, pictures, sdp
 
 
 class PhoneCase(TestCase):
@@ -21,6 +23,9 @@ class PhoneCase(TestCase):
         self.world = World()
         self.world.register("alice")
         self.addCleanup(self._nothing_left)
+
+        self.ports = self.world.ports
+        """Open while there is no call."""
 
     def _nothing_left(self) -> None:
         """Whatever a test did: once the sandbox has stopped and the agent too, no timer runs and no port is open."""
@@ -84,7 +89,7 @@ class PhoneTests(PhoneCase):
             end = self.world.listen(asked.last.body)
             dialog = asked.acknowledge()
             self.world.advance(1)
-            self.assertEqual(end.frequency, PITCH)
+            self.assertEqual(end.frequency, phone.PITCH.hertz)
             self.assertEqual(set(end.types), {int(codec)})
             self.assertLess(abs(end.received - 50), 3)
             self.assertEqual(end.lost, 0)
@@ -100,6 +105,32 @@ class PhoneTests(PhoneCase):
         self.world.clock.advance(10)
         self.world.advance(0.015)
         self.assertLessEqual(end.received - before, BURST + 1)
+
+    def test_early(self) -> None:
+        """The phone that is heard early: the network's ringing with its pauses, then the answer and another tone."""
+        asked = self.world.invite("alice", "early")
+        end = self.world.listen(asked.last.body)
+        self.assertEqual(asked.statuses, [183])
+        self.world.advance(0.3)
+        self.assertEqual(end.frequency, 420)  # 425 Hz, as far as an eighth of a second tells
+        self.world.advance(1.2)
+        self.assertEqual(end.frequency, 0)
+        self.assertEqual(asked.statuses, [183])
+        self.world.advance(1.5)
+        self.assertEqual(asked.statuses[:2], [183, 200])
+        self.assertEqual(asked.responses[0].body, asked.last.body)
+        asked.acknowledge()
+        self.world.advance(0.5)
+        self.assertEqual(end.frequency, 660)
+        self.assertEqual((end.lost, len(end.sources)), (0, 1))
+
+    def test_early_given_up(self) -> None:
+        """A caller who hangs up before the answer hears no more of it."""
+        asked = self.world.invite("alice", "early")
+        asked.cancel()
+        self.world.advance()
+        self.assertEqual(asked.statuses, [183, 487])
+        self.assertEqual((self.calls, self.world.ports), (0, self.ports))
 
     def test_busy(self) -> None:
         """Busy is busy at once."""
@@ -178,7 +209,7 @@ class PhoneTests(PhoneCase):
         asked = self.call("echo")
         dialog = asked.acknowledge()
         self.assertEqual(self.world.in_dialog(dialog, "UPDATE", sdp("18")).statuses, [488])
-        self.assertEqual(self.world.in_dialog(dialog, "INFO").statuses, [405])
+        self.assertEqual(self.world.in_dialog(dialog, "MESSAGE").statuses, [405])
         self.assertEqual(self.world.in_dialog(dialog, "OPTIONS").statuses, [200])
         end = self.world.listen(asked.last.body)
         end.play(2)
@@ -198,6 +229,20 @@ class PhoneTests(PhoneCase):
         self.patch(phone, "MAX_CALLS", 2)
         calls = [self.call("ring") for _ in range(3)]
         self.assertEqual([call.last.status for call in calls], [180, 180, 486])
+
+    def test_no_ports(self) -> None:
+        """Where no port can be opened the call is refused, and the change of another; both leave nothing behind."""
+        dialog = self.call("echo").acknowledge()
+        ports = self.world.ports
+        self.patch(self.world.reactor, "listenUDP", self._full)
+        self.assertEqual(self.call("echo").statuses, [500])
+        self.assertEqual(self.world.in_dialog(dialog, "UPDATE", pictures()).statuses, [500])
+        self.assertEqual(self.world.ports, ports)
+        self.assertEqual(self.world.in_dialog(dialog, "UPDATE", sdp()).statuses, [200])
+
+    @staticmethod
+    def _full(port: int, protocol: object, interface: str = "", size: int = 0) -> None:
+        raise CannotListenError(interface, port, OSError("no port is free"))
 
 
 class CallerTests(PhoneCase):
@@ -235,7 +280,7 @@ class CallerTests(PhoneCase):
         self.world.advance(1)
         self.assertEqual(len(self.world.acks), 1)
         self.assertEqual(set(end.types), {8})
-        self.assertEqual(end.frequency, PITCH)
+        self.assertEqual(end.frequency, phone.PITCH.hertz)
         self.world.advance(CALL_BACK_TALK)
         self.assertEqual(self.world.methods, ["BYE", "INVITE", "BYE"])
         self.assertEqual(self.calls, 0)

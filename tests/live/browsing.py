@@ -23,15 +23,18 @@ PHONE_TONE = 900
 
 OPUS_ONLY = """
 (() => {
-  const original = RTCPeerConnection.prototype.setLocalDescription;
-  RTCPeerConnection.prototype.setLocalDescription = function (...description) {
-    const kept = RTCRtpReceiver.getCapabilities('audio').codecs
-      .filter((codec) => /opus|telephone-event/i.test(codec.mimeType));
-    for (const line of this.getTransceivers()) {
-      if (line.receiver.track.kind === 'audio' && !line.currentDirection) line.setCodecPreferences(kept);
-    }
-    return original.apply(this, description);
-  };
+  const connection = RTCPeerConnection.prototype;
+  for (const name of ['createOffer', 'createAnswer', 'setLocalDescription']) {
+    const original = connection[name];
+    connection[name] = function (...words) {
+      const kept = RTCRtpReceiver.getCapabilities('audio').codecs
+        .filter((codec) => /opus|telephone-event/i.test(codec.mimeType));
+      for (const line of this.getTransceivers()) {
+        if (line.receiver.track.kind === 'audio' && !line.currentDirection) line.setCodecPreferences(kept);
+      }
+      return original.apply(this, words);
+    };
+  }
 })();
 """
 """A browser that has no other codec for sound than Opus."""

@@ -150,7 +150,7 @@ def build(config: Config, reactor: Any, now: Callable[[], float] = time.time) ->
     media = media_backend(config.media, reactor)
     junction = Junction(users, profiles, table, reactor, call, sip.t1, config.peers.of)
     limits = Limits(call.max_calls, call.ring_time, warm_start=call.ladder != "patent")
-    translator = Translator(reactor, junction, media, DirectBackend(), table, limits)
+    translator = Translator(reactor, junction, media, DirectBackend(reactor), table, limits)
     junction.translator = translator
     profiles.on_change = junction.registration_changed
     routing = RoutingFactory(
@@ -208,7 +208,7 @@ def build(config: Config, reactor: Any, now: Callable[[], float] = time.time) ->
 def media_backend(media: MediaSettings, reactor: Any) -> IMediaBackend:
     """The backend that `[media] backend` names."""
     if media.backend == "direct":
-        return DirectBackend()
+        return DirectBackend(reactor)
     if media.backend == "rtpengine":
         engine = media.rtpengine
         nodes = RtpengineSettings(engine.addresses, engine.timeout, engine.ping, engine.instance, media.transcodes)

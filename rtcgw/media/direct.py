@@ -1,7 +1,8 @@
 """The backend that carries nothing: descriptions pass as they are, and the parties talk to each other.
 
 Between two browsers always. Between a browser and the core only where the phone itself speaks ICE and
-DTLS-SRTP; a phone that does not is refused with 488, because the call would be mute.
+DTLS-SRTP; a phone that does not is refused with 488, because the call would be mute. Phones do not trickle (RFC 8840
+is spoken by none of them): what a browser describes without its candidates waits for them, and goes out whole.
 """
 
 from __future__ import annotations
@@ -10,9 +11,22 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from rtcgw.media.backend import Access, IMediaBackend, IMediaSession, MediaError, MediaStats, OnNews, Party, Reoffer
+from rtcgw.media.backend import (
+    Access,
+    IMediaBackend,
+    IMediaSession,
+    MediaError,
+    MediaStats,
+    OnNews,
+    Party,
+    Reoffer,
+    Reoffered,
+    Result,
+)
+from rtcgw.media.gathering import Gathering, trickles
 from rtcgw.media.peers import refuse
 from rtcgw.media.sdp import SdpError, Session, parse
 from rtcgw.model.identity import SessionId
@@ -27,6 +41,9 @@ class DirectBackend:
     name = "direct"
     counters: Mapping[str, int] = MappingProxyType({})
     """Nothing passes here that could be dropped."""
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
 
     def start(self) -> None:
         """Nothing is opened."""
@@ -49,23 +66,26 @@ class DirectBackend:
         one with it: neither would find the other."""
         if Access.PLAIN in (caller, callee) and caller is not callee:
             raise refuse("a client without ICE can talk through the gateway's media only")
-        return DirectSession(caller, callee)
+        return DirectSession(caller, callee, self._clock)
 
 
 @implementer(IMediaSession)
 class DirectSession:
     """One call's descriptions, passed on."""
 
-    __slots__ = ("_access",)
+    __slots__ = ("_access", "_clock", "_gathering")
 
-    def __init__(self, caller: Access, callee: Access) -> None:
+    def __init__(self, caller: Access, callee: Access, clock: IReactorTime) -> None:
         self._access = {Party.CALLER: caller, Party.CALLEE: callee}
+        self._clock = clock
+        self._gathering: Gathering | None = None
+        """The browser's description that waits for its candidates."""
 
-    def offer(self, origin: Party, sdp: str) -> str:
+    def offer(self, origin: Party, sdp: str) -> Result:
         """The offer itself. Raises `MediaError` (MEDIA) for one of a phone that cannot talk to a browser."""
         return self._passed(origin, sdp)
 
-    def answer(self, origin: Party, sdp: str, final: bool) -> str:
+    def answer(self, origin: Party, sdp: str, final: bool) -> Result:
         """The answer itself. Raises as `offer`."""
         return self._passed(origin, sdp)
 
@@ -76,9 +96,12 @@ class DirectSession:
     def early_answer(self, target: Party) -> None:
         """Only the other party can answer."""
 
-    def reoffer(self, origin: Party, sdp: str) -> Reoffer:
+    def reoffer(self, origin: Party, sdp: str) -> Reoffered:
         """Only the other party can answer."""
-        return Reoffer(offer=self._passed(origin, sdp))
+        passed = self._passed(origin, sdp)
+        if isinstance(passed, str):
+            return Reoffer(offer=passed)
+        return passed.addCallback(lambda whole: Reoffer(offer=whole))
 
     def revert(self) -> None:
         """Nothing was changed here."""
@@ -94,24 +117,33 @@ class DirectSession:
         raise MediaError(Reason.MEDIA, "direct media cannot make an offer of its own")
 
     def candidate(self, origin: Party, candidate: str | None, mid: str | None, ufrag: str | None) -> bool:
-        """For the other browser; a phone could not take it (RFC 8840 is not spoken here)."""
-        return self._access[origin.other] is not Access.WEB
+        """For the other browser; a phone gets it in the description."""
+        if self._access[origin.other] is Access.WEB:
+            return False
+        if self._gathering is not None:
+            self._gathering.add(candidate, mid)
+        return True
 
     def stats(self) -> MediaStats:
         """Nothing is seen of the packets."""
         return MediaStats("direct")
 
     def close(self) -> MediaStats:
-        """Nothing is held."""
+        """Nothing is held but a description that waits."""
+        if self._gathering is not None:
+            self._gathering.cancel()
         return self.stats()
 
-    def _passed(self, origin: Party, sdp: str) -> str:
+    def _passed(self, origin: Party, sdp: str) -> Result:
         try:
             session = parse(sdp)
         except SdpError as error:
             raise refuse(f"unreadable description: {error}") from None
         if self._access[origin] is Access.CORE and not _secured(session):
             raise refuse("the phone does not speak ICE and DTLS-SRTP, and direct media carries nothing")
+        if self._access[origin.other] is Access.CORE and trickles(session):
+            self._gathering = Gathering(sdp, self._clock)
+            return self._gathering.whole
         return sdp
 
 

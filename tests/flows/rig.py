@@ -238,7 +238,7 @@ class Rig:
         self.table = MemoryTable(clock, limit=2 * call.max_calls, linger=64 * config.sip.t1)
         self.junction = Junction(self.users, self.profiles, self.table, clock, call, config.sip.t1, self._peer)
         limits = Limits(call.max_calls, call.ring_time, warm_start=call.ladder != "patent")
-        self.translator = Translator(clock, self.junction, self.media, DirectBackend(), self.table, limits)
+        self.translator = Translator(clock, self.junction, self.media, DirectBackend(clock), self.table, limits)
         self.junction.translator = self.translator
         self.profiles.on_change = self.junction.registration_changed
         self.index = DialogIndex()

@@ -97,7 +97,7 @@ def offer_of_web(codecs: Sequence[Codec], peer: PeerProfile, free: bool, agreed:
         shown = common if source in common else [*common, source]
         hidden = [] if source in common else [source]
         return _converting(codecs, shown, hidden, extra, peer, [*common, *extra])
-    if extra and not free and (not common or (peer.when_full is WhenFull.REFUSE and _prefers(peer))):
+    if extra and not free and not common:
         raise _full(peer)
     return _plain(codecs, common)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import Enum
 from typing import Any, Protocol, TypeVar
 
@@ -32,7 +32,6 @@ from rtcgw.media.enginestats import Hearing
 from rtcgw.media.exchange import Exchange, FullError
 from rtcgw.media.ng import NgError, Reply
 from rtcgw.media.ngnode import NgNode
-from rtcgw.media.sdp import Direction
 from rtcgw.media.transcode import Places
 from rtcgw.model.identity import SessionId
 from rtcgw.model.peer import PeerProfile
@@ -44,6 +43,8 @@ T = TypeVar("T")
 
 MAX_WAITING = 4
 """Pieces of work that wait for the engine's answer to an earlier one; beyond it, `MediaError` (CONFLICT)."""
+MAX_MOVES = 5
+"""Times that a call is made anew; engines that keep losing it are not asked for ever."""
 
 
 class Terms(Protocol):
@@ -106,6 +107,7 @@ class EngineSession:
         """The last answer: whose, what it said, and what the other was told."""
         self._proposed: tuple[Party, dict[Party, Side]] | None = None
         """Who has made an offer that the other party is asked about, and both sides as they were before."""
+        self._moves = 0
         self._moved: set[Party] = set()
         """Those who are to be told where their media are now."""
         self._waiting: deque[tuple[Callable[[], None], Deferred[Any]]] = deque()
@@ -125,11 +127,12 @@ class EngineSession:
 
     def answer(self, origin: Party, sdp: str, final: bool) -> str | Deferred[str]:
         """See `IMediaSession`; the same answer again needs no engine."""
-        heard = None if self._told is not None and self._told[:2] == (origin, sdp) else self._hear(origin, sdp)
+        told = self._told
+        if told is not None and told[:2] == (origin, sdp):
+            self._is_final = self._is_final or final
+            return told[2]
+        heard = self._hear(origin, sdp)
         self._is_final = self._is_final or final
-        if self._told is not None and heard is None:
-            return self._told[2]
-        assert heard is not None
         if self._open is not origin.other or not self._side(origin.other).real:
             return self._run(lambda: self._answered_ours(origin, heard))
         if not final:
@@ -317,7 +320,8 @@ class EngineSession:
 
     def lost(self, detail: str) -> None:
         """The engine is dead or has forgotten the call. An answered one is made anew on another engine."""
-        other = self._terms.place() if self._is_final else None
+        self._moves += 1
+        other = self._terms.place() if self._is_final and self._moves <= MAX_MOVES else None
         if other is None:
             self._on_news(MediaNews(self.exchange.web, News.LOST, detail))
             return
@@ -331,6 +335,7 @@ class EngineSession:
             offered, answered = await exchange.again(exchange.core)
         except MediaError as error:
             log.warn("call {session}: {detail}, and {error}", session=self.id, detail=detail, error=error.detail)
+            node.sessions.pop(self.call, None)
             self._on_news(MediaNews(exchange.web, News.LOST, detail))
             return
         exchange.write(exchange.web, offered, offering=True)
@@ -349,16 +354,10 @@ class EngineSession:
         self._stats = found
         now, limit = self._terms.clock.seconds(), self.exchange.peer.media_timeout
         for party, stream in ((Party.CALLER, found.caller), (Party.CALLEE, found.callee)):
-            news = self._heard[party].counted(stream.packets, now, self._is_expected(party), limit)
+            expected = self._is_final and self.exchange.expects(party)
+            news = self._heard[party].counted(stream.packets, now, expected, limit)
             if news is not None:
                 self._on_news(MediaNews(party, *news))
-
-    def _is_expected(self, party: Party) -> bool:
-        """Whether the party should be sending."""
-        mine, other = self._side(party).lines.get(AUDIO), self._side(party.other).lines.get(AUDIO)
-        if not self._is_final or mine is None or other is None:
-            return False
-        return (mine.direction or Direction.SENDRECV).sends and (other.direction or Direction.SENDRECV).receives
 
     @property
     def is_early(self) -> bool:
@@ -424,10 +423,8 @@ class EngineSession:
 
     def _later(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Work that nobody waits for."""
-        try:
+        with suppress(MediaError):  # closed, or so much to do that this makes no difference
             self._run(work).addErrback(self._failed)
-        except MediaError as error:
-            log.warn("call {session}: {error}", session=self.id, error=error.detail)
 
     def _failed(self, failure: Failure) -> None:
         if not failure.check(MediaError):

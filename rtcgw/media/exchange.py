@@ -76,6 +76,13 @@ class Exchange:
         self.sides[origin].take(heard)
         self._kinds += [kind for kind in heard.lines if kind not in self._kinds]
 
+    def expects(self, party: Party) -> bool:
+        """Whether the party should be sending sound."""
+        mine, other = self.sides[party].lines.get(AUDIO), self.sides[party.other].lines.get(AUDIO)
+        if mine is None or other is None:
+            return False
+        return (mine.direction or Direction.SENDRECV).sends and (other.direction or Direction.SENDRECV).receives
+
     def make_up(self, party: Party) -> None:
         """Give a party lines that it has not described, so that the engine has something to write an answer to."""
         side = self.sides[party]

@@ -46,6 +46,10 @@ FULL = 5.0
 """Seconds for which an engine gets no new calls after it has said that it is full."""
 
 
+_UNKNOWN = "Unknown call"
+"""In what the engine says of a call that it does not have."""
+
+
 class Tenant(Protocol):
     """A call that the engine carries."""
 
@@ -176,6 +180,8 @@ class NgNode:
         if reply.get("result") != "error":
             tenant.counted(reply)
             return
+        if _UNKNOWN not in str(reply.get("error-reason", "")):
+            return  # a refusal of another kind says nothing of the call
         # It has forgotten this one; it was started again, and has very likely forgotten the others.
         log.warn("rtpengine {node} has forgotten call {session}", node=self, session=call)
         del self.sessions[call]

@@ -86,10 +86,12 @@ class Incoming(PhoneDialog):
         self.dialog = dialog
         self._tx.user = self
         self._house.entered(dialog.id, self)
-        self._tx.respond(self._reply(180, tag) if self._manner.before is None else self._early(tag))
+        # To an INVITE without an offer there is nothing to answer early, and nowhere to send sound to.
+        before = self._manner.before if request.body else None
+        self._tx.respond(self._reply(180, tag) if before is None else self._early(tag))
         self.machine.start()
-        if self._manner.before is not None:
-            self.rtp.play(self._manner.before)
+        if before is not None:
+            self.rtp.play(before)
 
     def _early(self, tag: str) -> Response:
         """The answer in advance, so that its sound is expected; the 200 repeats it (RFC 3261 §13.2.1)."""

@@ -43,7 +43,6 @@ MAX_CALL_BACKS = 50
 CALL_BACK_AFTER = 10.0
 """Seconds."""
 
-
 PITCH = Tone(440)
 """The concert pitch."""
 RINGING = Tone(425, (0.4, 0.2, 0.4, 2.0))

@@ -1,6 +1,7 @@
 """What a new user does first: `twistd rtcgw --sandbox`, a browser, one click on a phone of the sandbox.
 
-Proof is the frequency that each page hears: its own microphone's tone for `echo`, the other's for a call.
+Proof is the frequency that each page hears: its own microphone's tone for `echo`, the other's for a call. Of the
+picture it is that pictures keep being decoded, and that they look like the page's own.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import TestCase
 
+from rtcgw.sandbox.phone import MANNERS
+from tests.live.browsing import Monitor
 from tests.live.chromium import MICROPHONE, Browser, Page
 from tests.live.gateway import FAULT
 from tests.live.ims.core import ROOT
@@ -19,6 +22,15 @@ from tests.live.waiting import reactor
 
 WEB = 18081
 OTHER_MICROPHONE = 880
+PICTURE = """(selector) => {
+  const video = document.querySelector(selector);
+  const canvas = new OffscreenCanvas(32, 24), context = canvas.getContext('2d');
+  context.drawImage(video, 0, 0, 32, 24);
+  const { data } = context.getImageData(0, 0, 32, 24), sum = [0, 0, 0];
+  for (let i = 0; i < data.length; i++) if (i % 4 < 3) sum[i % 4] += data[i] / (32 * 24);
+  return [video.getVideoPlaybackQuality().totalVideoFrames, ...sum];
+}"""
+"""How many pictures a video element has shown, and the mean red, green and blue of the present one."""
 
 
 @need("chromium")
@@ -78,6 +90,64 @@ class SandboxTests(TestCase):
             await page.click("#hangup")
             await self.state(page, "Hangup")
             await page.click("#back")
+        self.assertEqual(page.errors, [])
+
+    async def sees_itself(self, page: Page) -> None:
+        """Pictures come, one after the other, and they are the page's own."""
+        await page.until("document.querySelector('#remote-video').videoWidth > 0", 15)
+        before = (await page.evaluate(PICTURE, "#remote-video"))[0]
+        now = f"document.querySelector('#remote-video').getVideoPlaybackQuality().totalVideoFrames > {before + 20}"
+        await page.until(now)
+        (_, *shown), (_, *own) = [await page.evaluate(PICTURE, name) for name in ("#remote-video", "#own-video")]
+        for one, other in zip(shown, own, strict=True):
+            self.assertLess(abs(one - other), 30, f"the page sees {shown}, its camera {own}")
+
+    async def test_echo_with_video(self) -> None:
+        """One click calls `echo` with video, and you see yourself, moving, and hear yourself."""
+        page = await self.page("alice")
+        await page.type("#address", "echo")
+        await page.click("#video-call")
+        await self.state(page, "InCall")
+        await self.sees_itself(page)
+        await self.hears(page, MICROPHONE)
+        await page.click("#hangup")
+        await self.state(page, "Hangup")
+        self.assertEqual(page.errors, [])
+
+    async def test_video_in_a_call(self) -> None:
+        """The camera goes on in a call, off, and on again: you see yourself while it is on, and hear all the while."""
+        page = await self.page("alice")
+        await self.dial(page, "echo")
+        await self.state(page, "InCall")
+        await self.hears(page, MICROPHONE)
+        self.assertFalse(await page.evaluate("document.querySelector('#stage').checkVisibility()"))
+        for _ in range(2):
+            await page.click("#video")
+            await self.sees_itself(page)
+            await self.hears(page, MICROPHONE)
+            await page.click("#video")
+            await page.until("!document.querySelector('#stage').checkVisibility()")
+            await self.hears(page, MICROPHONE)
+        self.assertEqual(await page.text("#notice-text"), "")
+        await page.click("#hangup")
+        await self.state(page, "Hangup")
+        self.assertEqual(page.errors, [])
+
+    async def test_early(self) -> None:
+        """`early` is heard ringing while the call is still being placed, then answers with another tone."""
+        before, sound = MANNERS["early"].before, MANNERS["early"].sound
+        assert before is not None
+        assert sound is not None
+        page = await self.page("alice")
+        monitor = Monitor(page)
+        await monitor.start()
+        await self.dial(page, "early")
+        await monitor.since(before.hertz)
+        self.assertEqual(await page.text("#state"), "Calling")
+        await self.state(page, "InCall")
+        await self.hears(page, sound.hertz)
+        await page.click("#hangup")
+        await self.state(page, "Hangup")
         self.assertEqual(page.errors, [])
 
     async def test_busy_and_ring(self) -> None:

@@ -124,6 +124,16 @@ class PhoneTests(PhoneCase):
         self.assertEqual(end.frequency, 660)
         self.assertEqual((end.lost, len(end.sources)), (0, 1))
 
+    def test_early_without_an_offer(self) -> None:
+        """A caller who leaves the offer to the phone hears nothing of it before the answer: it merely rings."""
+        asked = self.world.invite("alice", "early", b"")
+        self.world.advance(4)
+        self.assertEqual(asked.statuses[:2], [180, 200])
+        asked.acknowledge(sdp("0"))
+        end = self.world.listen(asked.last.body)
+        self.world.advance(0.5)
+        self.assertEqual(end.frequency, 660)
+
     def test_early_given_up(self) -> None:
         """A caller who hangs up before the answer hears no more of it."""
         asked = self.world.invite("alice", "early")

@@ -39,7 +39,7 @@ class ServiceTests(TestCase):
         world = World()
         world.register("alice")
         world.register("bob")
-        for name in ("echo", "tone", "ring", "caller", "bob"):
+        for name in ("echo", "tone", "early", "ring", "caller", "bob"):
             world.on_request = lambda tx: None
             world.invite("alice", name)
         world.advance(1)

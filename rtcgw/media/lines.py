@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from attrs import define, evolve, field, frozen
+from attrs import define, field, frozen
 
 from rtcgw.media import preconditions
 from rtcgw.media.audio import Make
@@ -73,6 +73,15 @@ class Half:
     """Of our last description."""
     bandwidth: int | None = None
     """What the other side takes, kbit/s."""
+
+    def at(self, index: int | None) -> Half:
+        """The same in another place."""
+        return self if index == self.index else Half(index, self.told, self.direction, self.bandwidth)
+
+    @property
+    def refused(self) -> Half:
+        """The same, refused."""
+        return Half(self.index, (), self.direction, self.bandwidth) if self.told else self
 
 
 @define(eq=False)
@@ -139,7 +148,7 @@ class Line:
         else:
             codecs = [] if known else self.choice.offer_core(self.choice.offer_web(()))
         if not codecs:
-            self._refuse_core()
+            self.core = self.core.refused
             return False
         if not self.core.told:
             self.proto, self.feedback = self.security.profile, ()
@@ -153,7 +162,7 @@ class Line:
         agreed = None if early else self.agreed
         codecs = self.choice.answer_core(stream.codecs, agreed) if early or agreed else []
         if not codecs:
-            self._refuse_core()
+            self.core = self.core.refused
             return False
         allowed = stream.direction.mirrored
         self._tell_core(codecs, allowed if web is None else web.direction.within(allowed), web)
@@ -162,14 +171,8 @@ class Line:
         return True
 
     def _tell_core(self, codecs: Sequence[Codec], direction: Direction, web: WebStream | None) -> None:
-        self.numbers.learn(codecs)
-        bandwidth = None if web is None else web.bandwidth
-        self.core = evolve(self.core, told=tuple(codecs), direction=direction, bandwidth=bandwidth)
+        self.core = Half(self.core.index, tuple(codecs), direction, None if web is None else web.bandwidth)
         self.conveyed = Direction.SENDRECV if web is None else web.direction
-
-    def _refuse_core(self) -> None:
-        if self.core.told:
-            self.core = evolve(self.core, told=())
 
     def core_line(self, host: str) -> CoreLine:
         """What the phone is told."""
@@ -256,12 +259,10 @@ class Line:
 
     def _tell_web(self, codecs: Sequence[Codec], direction: Direction, core: CoreStream | None) -> None:
         bandwidth = None if core is None or self.kind == AUDIO else core.bandwidth
-        self.web = evolve(self.web, told=tuple(codecs), direction=direction, bandwidth=bandwidth)
+        self.web = Half(self.web.index, tuple(codecs), direction, bandwidth)
 
     def _refuse_web(self) -> None:
-        self.agreed = ()
-        if self.web.told:
-            self.web = evolve(self.web, told=())
+        self.agreed, self.web = (), self.web.refused
 
     def web_line(self, mid: str | None) -> WebLine:
         """What the browser is told."""
@@ -277,17 +278,21 @@ class Line:
 
     # -- packets -----------------------------------------------------------------------------------
 
-    def join(self, web: WebStream | None, core: CoreStream | None, converts: bool) -> None:
-        """Let packets through between these two, each payload number as its receiver wants it; None: no more."""
+    def join(self, web: WebStream | None, core: CoreStream | None, converts: bool, muted: bool) -> None:
+        """Let packets through between these two, each payload number as its receiver wants it; None: no more.
+
+        `muted`: the phone is not to hear the browser yet.
+        """
         if web is None or core is None or not (self.agreed and self.core.told):
             self.relay.connect(None, None, False, False)
             return
-        self.converted = self.choice.converts(self.agreed, core.codecs)
+        self.converted = converts and self.choice.converts(self.agreed, core.codecs)
         make = self._recoder if converts else None
         up, down = self.choice.routes(self.agreed, core.codecs, self.core.told, make)
         self.relay.agree(up, down, bool(self.feedback))
         self.relay.secure(self.security.keys)
-        self.relay.connect(core.address, core.rtcp, core.direction.receives, web.direction.receives)
+        hears = core.direction.receives and not muted
+        self.relay.connect(core.address, core.rtcp, hears, web.direction.receives)
 
     def _recoder(self, source: Codec, target: Codec) -> Recoder:
         """One for each pair of codecs, which goes on through new offers."""

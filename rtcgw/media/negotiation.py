@@ -77,6 +77,8 @@ class Negotiation:
         """The browser's new description, which its leg learns when the phone has agreed to the change."""
         self.converting = False
         """It has a place for converting."""
+        self.muted = party is Party.CALLEE
+        """The browser is called and its user has not answered: nobody hears it, whatever it has said early."""
         self.end = end(self._with_leg, life.of_leg)
         try:
             self._add_line(AUDIO)
@@ -103,12 +105,12 @@ class Negotiation:
         browser = web_peer(sdp, self.end.ice)
         if self.web.take_offer(browser):
             for line in self.lines:
-                line.web, line.shown = evolve(line.web, index=None), False  # another page counts its lines anew
+                line.web, line.shown = line.web.at(None), False  # another page counts its lines anew
         for stream in browser.streams:
             self.web.numbers.learn(stream.codecs)
         self._wanted_video(browser.streams)
         for line in self.lines:
-            line.web = evolve(line.web, index=self.web.place(line.kind, line.web.index, browser.streams))
+            line.web = line.web.at(self.web.place(line.kind, line.web.index, browser.streams))
             line.shown = line.shown or line.web.index is not None
         return browser
 
@@ -125,7 +127,7 @@ class Negotiation:
         self.core.take_offer(phone)
         self._wanted_video(phone.streams)
         for line in self.lines:
-            line.core = evolve(line.core, index=self.core.place(line.kind, line.core.index, phone.streams))
+            line.core = line.core.at(self.core.place(line.kind, line.core.index, phone.streams))
             stream = phone.at(line.core.index)
             if stream is not None:
                 line.numbers.learn(stream.codecs)
@@ -153,7 +155,7 @@ class Negotiation:
             stream = None if browser is None else browser.at(line.web.index)
             if line.offer_core(stream, browser is not None, settled, self.profile.preconditions):
                 carried = True
-                line.core = evolve(line.core, index=core.slot(line.kind, line.core.index, line.proto))
+                line.core = line.core.at(core.slot(line.kind, line.core.index, line.proto))
         if not carried:
             raise refuse("none of " + ", ".join(self.profile.codecs) + " is among the codecs")
         core.exchange, core.promised, core.answered = Exchange.OURS, False, ""
@@ -167,7 +169,7 @@ class Negotiation:
             stream = None if phone is None else phone.at(line.core.index)
             web = None if browser is None else browser.at(line.web.index)
             if stream is None:
-                line.core = evolve(line.core, told=())
+                line.core = line.core.refused
             elif line.answer_core(stream, web, early):
                 carried = True
         if not carried:
@@ -188,7 +190,7 @@ class Negotiation:
             stream = None if phone is None else phone.at(line.core.index)
             if line.offer_web(stream, phone is not None, web.numbers):
                 carried = True
-                line.web = evolve(line.web, index=web.slot(line.kind, line.web.index, WEB_PROFILE))
+                line.web = line.web.at(web.slot(line.kind, line.web.index, WEB_PROFILE))
         if not carried:
             raise refuse("none of " + ", ".join(self.profile.codecs) + " is among the codecs")
         web.exchange, web.answered = Exchange.OURS, ""
@@ -201,7 +203,7 @@ class Negotiation:
             web = None if browser is None else browser.at(line.web.index)
             core = phone.at(line.core.index) if phone is not None and line.core.told else None
             if web is None or not line.core.told:
-                line.web, line.agreed = evolve(line.web, told=()), ()
+                line.web, line.agreed = line.web.refused, ()
             else:
                 line.answer_web(web, core, early)
         if not any(line.agreed for line in self.lines):
@@ -227,7 +229,7 @@ class Negotiation:
             return
         converts = self._converts
         for line in self.lines:
-            line.join(browser.at(line.web.index), phone.at(line.core.index), converts)
+            line.join(browser.at(line.web.index), phone.at(line.core.index), converts, self.muted)
         routes = {codec.pt: line.relay for line in self.lines for codec in (*line.web.told, *line.agreed)}
         self.end.bundle.route(routes)
         self._life.machine.handle(MediaEvent.AGREED)
@@ -302,11 +304,11 @@ class Negotiation:
     def save(self) -> tuple[Any, ...]:
         """Everything that `restore` puts back."""
         lines = [(line, line.save()) for line in self.lines]
-        return self.web.save(), self.core.save(), lines, self.profile, self.untaken, self.end.save()
+        return self.web.save(), self.core.save(), lines, self.profile, self.untaken, self.muted, self.end.save()
 
     def restore(self, saved: tuple[Any, ...]) -> None:
         """All is as it was when `save` was called."""
-        web, core, lines, self.profile, self.untaken, credentials = saved
+        web, core, lines, self.profile, self.untaken, self.muted, credentials = saved
         self.web.restore(web)
         self.core.restore(core)
         kept = [line for line, _ in lines]

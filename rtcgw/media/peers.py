@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from attrs import evolve, field, frozen
 
@@ -178,6 +179,7 @@ def web_peer(sdp: str, ice: bool = True) -> WebPeer:
     session = _parse(sdp)
     bundle = _bundle(session)
     streams: list[WebStream] = []
+    numbers: dict[int, str] = {}
     tag: Media | None = None
     muxed = True
     for place, media in enumerate(session.media):
@@ -191,7 +193,8 @@ def web_peer(sdp: str, ice: bool = True) -> WebPeer:
             muxed = False
             continue
         tag = tag or media
-        codecs = tuple(media.codecs)
+        # Packets of the one transport go by their payload types, so none may stand for two kinds (RFC 9143 §9.1).
+        codecs = tuple(codec for codec in media.codecs if numbers.setdefault(codec.pt, media.kind) == media.kind)
         streams.append(WebStream(place, media.kind, mid, codecs, session.direction_of(media), media.bandwidth))
     if tag is None:
         raise refuse("no media line that can be carried" if muxed else "the browser does not multiplex RTP and RTCP")
@@ -303,6 +306,7 @@ def _bundle(session: Session) -> frozenset[str]:
     return frozenset()
 
 
+@lru_cache(maxsize=1024)
 def _literal(host: str | None) -> str:
     """An address that media may be sent to. Names are not resolved; groups of hosts are nobody's phone."""
     try:
@@ -322,7 +326,7 @@ def _digits(text: str) -> bool:
 def _rtcp(media: Media, address: Address) -> Address:
     """RFC 3605: another port, perhaps another address; else the next port."""
     words = (media.get("rtcp") or "").split()
-    if not words or not _digits(words[0]) or not 0 < int(words[0][:6]) <= 65535:
+    if not words or not _digits(words[0]) or len(words[0]) > 5 or not 0 < int(words[0]) <= 65535:
         return address[0], min(address[1] + 1, 65535)
     return _literal(words[3]) if len(words) == 4 else address[0], int(words[0])
 

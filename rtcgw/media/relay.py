@@ -25,6 +25,8 @@ from rtcgw.media.webleg import WebLeg
 
 KEYFRAME_GAP = 0.5
 """Seconds between two requests for a whole picture that signalling carries (RFC 5168 has no limit of its own)."""
+FORMER = 16
+"""Addresses remembered of phones that the line was with before."""
 
 
 class Latch(Enum):
@@ -49,6 +51,7 @@ class Relay(DatagramProtocol):
     __slots__ = (
         "_asked",
         "_close",
+        "_former",
         "_from_core",
         "_from_web",
         "_keys",
@@ -58,6 +61,7 @@ class Relay(DatagramProtocol):
         "_on_sound",
         "_open",
         "_rtcp",
+        "_rtcp_source",
         "_seconds",
         "_source",
         "_target",
@@ -92,6 +96,12 @@ class Relay(DatagramProtocol):
         self._target: Address | None = None
         """Where its packets go; None while it must not be sent any."""
         self._rtcp: Address | None = None
+        """Where the phone's description says that it takes reports."""
+        self._rtcp_source: Address | None = None
+        """Where its reports come from, once one has come."""
+        self._former: list[Address] = []
+        """Where the line was before: at the fork that lost, at the phone before a transfer. All may be ports of one
+        host, a border controller's, and may go on sending; they are followed no more."""
         self._wanted = False
         """The browser receives."""
         self._keys: CoreKeys | None = None
@@ -121,12 +131,18 @@ class Relay(DatagramProtocol):
     def connect(self, address: Address | None, rtcp: Address | None, hears: bool, wanted: bool) -> None:
         """The phone is at `address` (None: as before), takes packets if `hears`; the browser takes them if `wanted`."""
         if address is not None and address != self._named:
+            self._leave(address, self._named, self._source)
             self._named, self._source = address, None
-        if rtcp is not None:
-            self._rtcp = rtcp
+        if rtcp is not None and rtcp != self._rtcp:
+            self._leave(rtcp, self._rtcp, self._rtcp_source)
+            self._rtcp, self._rtcp_source = rtcp, None
         where = self._named if self._source is None or self._latch is Latch.OFF else self._source
         self._target = where if hears and address is not None else None
         self._wanted = wanted
+
+    def _leave(self, present: Address, *former: Address | None) -> None:
+        known = [*self._former, *(address for address in former if address is not None)]
+        self._former = [address for address in known if address != present][-FORMER:]
 
     def agree(self, up: Mapping[int, Route], down: Mapping[int, Route], feedback: bool = False) -> None:
         """Payload types of the browser (`up`) and of the phone (`down`); whether the phone takes RTCP feedback."""
@@ -150,7 +166,7 @@ class Relay(DatagramProtocol):
 
     def close(self) -> None:
         """Nothing passes any more."""
-        self.leg = self._write = self._write_rtcp = self._target = self._rtcp = None
+        self.leg = self._write = self._write_rtcp = self._target = self._rtcp = self._rtcp_source = None
         self._wanted = False
         self.secure(None)
 
@@ -222,9 +238,11 @@ class Relay(DatagramProtocol):
         named = self._named
         if named is None:
             return False
-        if addr == named or self._latch is Latch.ANY:
+        if addr == named:
             return True
-        return self._latch is Latch.HOST and addr[0] == named[0]
+        if addr in self._former:
+            return False
+        return self._latch is Latch.ANY or (self._latch is Latch.HOST and addr[0] == named[0])
 
     def _follow(self, datagram: bytes, addr: Address) -> bool:
         """A packet from elsewhere than so far: is it the phone's? One that has proven itself may move at any time."""
@@ -254,17 +272,17 @@ class Relay(DatagramProtocol):
             self._report_to_core(out)
 
     def _report_to_core(self, packet: bytes) -> None:
-        if self._rtcp is None or self._write_rtcp is None:
+        target = self._rtcp_source or self._rtcp
+        if target is None or self._write_rtcp is None:
             return
         try:
-            self._write_rtcp(packet if self._close is None else self._close.rtcp(packet), self._rtcp)
+            self._write_rtcp(packet if self._close is None else self._close.rtcp(packet), target)
         except (OSError, *SrtpError):
             self.unsent += 1
 
     def rtcp_from_core(self, packet: bytes, addr: Address) -> None:
         """A datagram on the phone's RTCP port."""
-        hosts = {where[0] for where in (self._source, self._rtcp) if where is not None}
-        if addr[0] not in hosts:
+        if addr != self._rtcp_source and not self._may_report(addr):
             self.strangers += 1
             return
         if self._open is not None:
@@ -274,10 +292,17 @@ class Relay(DatagramProtocol):
                 self.unproven += 1
                 return
         if self._latch is not Latch.OFF:
-            self._rtcp = addr
+            self._rtcp_source = addr
         out = self._from_core.carry(packet, self._seconds(), self._from_web.sent)
         if out is not None and self.leg is not None:
             self.leg.send_rtcp(out)
+
+    def _may_report(self, addr: Address) -> bool:
+        """Whether reports from another address than so far may be the phone's: as with sound, the first one counts."""
+        hosts = {where[0] for where in (self._source, self._rtcp) if where is not None}
+        if addr[0] not in hosts or (addr != self._rtcp and addr in self._former):
+            return False
+        return self._rtcp_source is None or addr == self._rtcp or self._keys is not None
 
     def ask_web(self) -> None:
         """Ask the browser for a whole picture, if it has sent any."""

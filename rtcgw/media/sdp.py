@@ -198,13 +198,7 @@ def net(host: str) -> str:
 
 def parse(text: str) -> Session:
     """Read a description. Raises `SdpError`; never anything else, whatever the text."""
-    if len(text) > MAX_SIZE:
-        raise SdpError(f"longer than {MAX_SIZE} characters")
-    lines = text.split("\n")
-    if len(lines) > MAX_LINES:
-        raise SdpError(f"more than {MAX_LINES} lines")
-    if not lines[0].startswith("v="):
-        raise SdpError("does not begin with v=")
+    lines = _lines(text)
     session = Session("-", "0", "0", "0.0.0.0")  # noqa: S104 - replaced by the o= line
     part: Session | Media = session
     attributes = part.attributes
@@ -212,6 +206,8 @@ def parse(text: str) -> Session:
         line = raw.rstrip("\r ")
         if len(line) > MAX_LINE:
             raise SdpError(f"a line longer than {MAX_LINE} characters")
+        if "\r" in line:
+            raise SdpError("half a line end")  # passed on within a value it would be a line of its own to some
         kind = line[:2]
         if kind == "a=":
             name, _, value = line[2:].partition(":")
@@ -230,6 +226,19 @@ def parse(text: str) -> Session:
     if len(session.media) > MAX_MEDIA:
         raise SdpError(f"more than {MAX_MEDIA} media lines")
     return session
+
+
+def _lines(text: str) -> list[str]:
+    if len(text) > MAX_SIZE:
+        raise SdpError(f"longer than {MAX_SIZE} characters")
+    lines = text.split("\n")
+    if len(lines) > MAX_LINES:
+        raise SdpError(f"more than {MAX_LINES} lines")
+    if not lines[0].startswith("v="):
+        raise SdpError("does not begin with v=")
+    if "\0" in text:
+        raise SdpError("a zero octet")
+    return lines
 
 
 _READ = frozenset({"c=", "b=", "o="})

@@ -61,8 +61,10 @@ class EmbeddedSession:
         mine: Side[Any] = self.talks.web if origin is self._party else self.talks.core
         if sdp != mine.answered:
             work = self._web_answers if origin is self._party else self._core_answers
-            self.talks.attempt(lambda: work(sdp))
+            self.talks.attempt(lambda: self._answered(origin, final, lambda: work(sdp)))
             mine.answered = sdp
+        elif self.talks.muted:
+            self._answered(origin, final, self.talks.join)
         if final:
             self._change = None
             for side in (self.talks.web, self.talks.core):
@@ -70,6 +72,11 @@ class EmbeddedSession:
                     side.exchange = Exchange.DONE
         other: Side[Any] = self.talks.core if origin is self._party else self.talks.web
         return other.origin.text
+
+    def _answered(self, origin: Party, final: bool, work: Callable[[], None]) -> None:
+        if final and origin is self._party:
+            self.talks.muted = False
+        work()
 
     def fallback(self) -> str:
         """See `IMediaSession`."""
@@ -183,7 +190,13 @@ class EmbeddedSession:
         phone = core_peer(sdp)
         self.talks.core.take_answer(phone)
         for line in self.talks.lines:
-            self._take_core(line, phone.at(line.core.index, line.kind) if line.core.told else None)
+            stream = phone.at(line.core.index, line.kind) if line.core.told else None
+            try:
+                self._take_core(line, stream)
+            except MediaError:
+                if line.kind == AUDIO or len(phone.streams) == 1:
+                    raise
+                self._take_core(line, None)  # the sound need not suffer for a picture that cannot be carried
         if web.peer is None:
             if not web.origin.text:
                 self.talks.offer_web()  # neither has offered: the browser gets the phone's answer as an offer
@@ -200,7 +213,7 @@ class EmbeddedSession:
     def _take_core(self, line: Line, stream: CoreStream | None) -> None:
         """The phone's answer to what it was told of `line`; None: it has refused it."""
         if stream is None:
-            line.core = evolve(line.core, told=())
+            line.core = line.core.refused
             return
         if why := self.talks.unreached(stream):
             raise refuse(why)
@@ -236,7 +249,7 @@ class EmbeddedSession:
         for line in self.talks.lines:
             line.choice, line.security = self.talks.choice(line.kind), Security(profile.srtp)
             line.status = None
-            line.core = evolve(line.core, told=())
+            line.core = line.core.refused
         return self.talks.offer_core()
 
     def _early_web(self) -> str | None:

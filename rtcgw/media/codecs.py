@@ -104,12 +104,16 @@ def ident(codec: Codec) -> Ident:
     For H.264 the profile and the packetization mode (RFC 6184 §8.2.2), for AMR the alignment (RFC 4867 §8.1).
     """
     name = codec.name
+    if name not in _DIVIDED:
+        return name, codec.rate, codec.channels
+    given = parameters(codec.fmtp)
     if name == "H264":
-        given = parameters(codec.fmtp)
-        return "H264", profile(given.get("profile-level-id", "")), given.get("packetization-mode", "0")
-    if name in ("AMR", "AMR-WB"):
-        return *codec.key, parameters(codec.fmtp).get("octet-align", "0")
-    return codec.key
+        return name, profile(given.get("profile-level-id", "")), given.get("packetization-mode", "0")
+    return name, codec.rate, codec.channels, given.get("octet-align", "0")
+
+
+_DIVIDED = frozenset({"H264", "AMR", "AMR-WB"})
+"""Names that stand for several codecs."""
 
 
 _PROFILES = (
@@ -142,21 +146,27 @@ def profile(level: str) -> str:
 class Numbers:
     """Payload numbers that have been spoken of on one side; none ever changes its meaning (RFC 3264 §8.3.2)."""
 
-    __slots__ = ("_by_codec", "_taken")
+    __slots__ = ("_by_codec", "_heard", "_taken")
 
     def __init__(self) -> None:
         self._by_codec: dict[Ident, int] = {}
         self._taken: dict[int, Ident] = {}
+        self._heard: list[Sequence[Codec]] = []
+        """What was learnt and not yet looked at: most sides are never offered anything."""
 
-    def learn(self, codecs: Iterable[Codec]) -> None:
+    def learn(self, codecs: Sequence[Codec]) -> None:
         """These have been given numbers by the peer."""
-        for codec in codecs:
-            named = ident(codec)
-            self._by_codec.setdefault(named, codec.pt)
-            self._taken.setdefault(codec.pt, named)
+        if codecs not in self._heard:
+            self._heard.append(codecs)
 
     def give(self, codecs: Iterable[Codec]) -> list[Codec]:
         """The codecs under the numbers that they have had, else their own, else the next free ones."""
+        for heard in self._heard:
+            for codec in heard:
+                named = ident(codec)
+                self._by_codec.setdefault(named, codec.pt)
+                self._taken.setdefault(codec.pt, named)
+        self._heard.clear()
         return [codec.at(self._number(codec)) for codec in codecs]
 
     def _number(self, codec: Codec) -> int:

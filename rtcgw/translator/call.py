@@ -141,6 +141,9 @@ class Call:
             return
         if isinstance(event, End):
             self._end(event, leg, leg)
+        elif isinstance(event, Candidates) and self.joint.waits:
+            # Not in its turn: what the media thinks about may be waiting for just these (direct media does).
+            self._trickled(self.joint.party(leg), event)
         elif not self.joint.take(self._step, leg, event):
             self.end(Reason.PROTOCOL)
 
@@ -273,8 +276,8 @@ class Call:
         except MediaError as error:
             self._media_failed(error)
             return
-        if not taken:
-            self._pass(party, event)
+        if not taken and not self.joint.take(self._pass, party, event):
+            self.end(Reason.PROTOCOL)
 
     def _keyframe(self, party: Party, event: Keyframe) -> None:
         """A party that cannot say so by RTCP needs a whole picture of the other."""

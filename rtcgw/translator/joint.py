@@ -46,6 +46,11 @@ class Joint:
         """Whose leg it is."""
         return Party.CALLER if leg is self.caller else Party.CALLEE
 
+    @property
+    def waits(self) -> bool:
+        """Whether the media has been asked something that it has not answered yet."""
+        return self._waiting is not None
+
     def take(self, work: Callable[..., None], *args: Any) -> bool:
         """Do `work(*args)` when the media is free: now, or in its turn. False: too much waits already."""
         if self._waiting is None:

@@ -203,6 +203,26 @@ class SlowMediaTests(CallCase):
         """A side that keeps talking while the media thinks ends the call; nothing grows without bound."""
         self.call.start()
         for _ in range(PENDING_LIMIT + 1):
+            self.caller.say(Info("1"))
+        self.check_over(Reason.PROTOCOL)
+
+    def test_candidates_do_not_wait(self) -> None:
+        """What the media thinks about may be waiting for the candidates: it has them at once. Those that it does not
+        take are told to the other side in their turn, when that knows of the call."""
+        self.call.start()
+        self.caller.say(Candidates("candidate:1"))
+        self.assertEqual(self.media.candidates, ["candidate:1"])
+        self.media.local = False
+        self.caller.say(Candidates(None))
+        self.assertEqual(self.callee.heard, [])
+        self.media.fire()
+        self.assertEqual([type(event) for event in self.callee.heard], [Setup, Candidates])
+
+    def test_candidates_flood(self) -> None:
+        """Candidates for the other side, without end while the media thinks, end the call."""
+        self.call.start()
+        self.media.local = False
+        for _ in range(PENDING_LIMIT + 1):
             self.caller.say(Candidates("candidate:1"))
         self.check_over(Reason.PROTOCOL)
 

@@ -16,6 +16,9 @@ from rtcgw.media.webleg import Address, WebLeg
 
 CHECKS_PER_SECOND = 200
 """Checks taken from one host per second. A host may be a TURN server with many browsers behind it."""
+KNOWN_PER_SECOND = 20
+"""Checks taken from one proven address per second, whatever else comes from its host: or whoever shares a browser's
+TURN server or NAT could flood it out of its consent (RFC 7675), which comes every few seconds."""
 HOSTS = 4096
 """Hosts counted per second; beyond it checks of further hosts wait for the next second."""
 ADDRESSES = 16
@@ -33,7 +36,7 @@ class WebPort(DatagramProtocol):
         self._by_address: dict[Address, WebLeg] = {}
         self._addresses: dict[WebLeg, list[Address]] = {}
         self._second = -1
-        self._checks: dict[str, int] = {}
+        self._checks: dict[str | Address, int] = {}
         self._write: Callable[[bytes, Address], object] = _unopened
         self.counters = {"stranger": 0, "flood": 0, "unsent": 0}
         """Datagrams dropped: `stranger` (of nobody's browser), `flood` (too many checks), `unsent` (by the socket)."""
@@ -82,10 +85,10 @@ class WebPort(DatagramProtocol):
             leg.datagram(datagram, addr)
             return
         name = stun.username(datagram)
-        leg = None if name is None else self._by_ufrag.get(name.partition(b":")[0])
+        known, leg = leg, None if name is None else self._by_ufrag.get(name.partition(b":")[0])
         if leg is None:
             self.counters["stranger"] += 1
-        elif not self._may_check(addr[0]):
+        elif not self._may_check(addr, leg is known):
             self.counters["flood"] += 1
         elif leg.check(datagram, addr):
             self._learn(addr, leg)
@@ -103,15 +106,21 @@ class WebPort(DatagramProtocol):
         known.append(address)
         self._by_address[address] = leg
 
-    def _may_check(self, host: str) -> bool:
+    def _may_check(self, address: Address, is_known: bool) -> bool:
         second = int(self._clock.seconds())
         if second != self._second:
             self._second = second
             self._checks.clear()
-        count = self._checks.get(host, 0)
-        if count >= CHECKS_PER_SECOND or (not count and len(self._checks) >= HOSTS):
+        host = address[0]
+        if is_known and self._counted(address, KNOWN_PER_SECOND):
+            return True
+        return (host in self._checks or len(self._checks) < HOSTS) and self._counted(host, CHECKS_PER_SECOND)
+
+    def _counted(self, source: str | Address, limit: int) -> bool:
+        count = self._checks.get(source, 0)
+        if count >= limit:
             return False
-        self._checks[host] = count + 1
+        self._checks[source] = count + 1
         return True
 
 

@@ -199,7 +199,7 @@ class TestStrangers(SynchronousTestCase):
         bench = Bench()
         bench.call()
         check = next(data for data, source, _ in bench.network.sent if source == BROWSER and data[0] == 0)
-        for _ in range(webport.CHECKS_PER_SECOND + 10):
+        for _ in range(webport.CHECKS_PER_SECOND + webport.KNOWN_PER_SECOND + 10):
             bench.network.send(check, ("203.0.113.5", 999), PORT)
         bench.network.run()
         self.assertEqual(bench.backend.web.counters["flood"], 10)
@@ -208,11 +208,24 @@ class TestStrangers(SynchronousTestCase):
         bench.network.run()
         self.assertEqual(bench.backend.web.counters["flood"], 10)
 
+    def test_flood_by_a_neighbour(self) -> None:
+        """Whoever shares a browser's host, and floods it with forged checks, does not end that browser's consent."""
+        bench = Bench()
+        bench.call()
+        check = next(data for data, source, _ in bench.network.sent if source == BROWSER and data[0] == 0)
+        for _ in range(int(CONSENT) + 5):
+            for _ in range(webport.CHECKS_PER_SECOND + 1):
+                bench.network.send(check[:-30] + bytes(30), (BROWSER[0], 1), PORT)
+            bench.network.run()
+            bench.network.spend(1, 0.5)
+        self.assertGreater(bench.backend.web.counters["flood"], 0)
+        self.assertNotIn("lost", bench.states)
+
     def test_flood_of_hosts(self) -> None:
         """The table of hosts is bounded."""
         bench = Bench()
         port = bench.backend.web
-        allowed = [port._may_check(f"h{number}") for number in range(webport.HOSTS + 5)]
+        allowed = [port._may_check((f"h{number}", 1), False) for number in range(webport.HOSTS + 5)]
         self.assertEqual((allowed.count(True), allowed[-5:]), (webport.HOSTS, [False] * 5))
 
     def test_addresses_of_one_browser_are_bounded(self) -> None:

@@ -49,7 +49,7 @@ class AudioChoice:
         names = self._profile.codecs
         found: dict[object, Codec] = {}
         for codec in core:
-            if codec.name in names:
+            if codec.name in names and _usual(codec):
                 found.setdefault(ident(codec), codec)
         return [*found.values(), *self._events(core)]
 
@@ -100,7 +100,7 @@ class AudioChoice:
         found = [
             Codec(KNOWN[codec.name].pt, codec.name, codec.rate, codec.channels, codec.fmtp)
             for codec in usable
-            if codec.name in KNOWN and _usual(codec)
+            if codec.name in KNOWN
         ]
         names = {codec.name for codec in found}
         if "OPUS" not in names and self._can_convert(usable):

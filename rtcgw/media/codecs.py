@@ -25,6 +25,11 @@ EVENTS = "0-15"
 G711 = ("PCMU", "PCMA")
 _TWIN = {"PCMU": ("PCMA", ULAW_TO_ALAW), "PCMA": ("PCMU", ALAW_TO_ULAW)}
 
+MAX_CODECS = 256
+"""Codecs whose numbers are remembered on one side; there are 128 numbers."""
+MAX_HEARD = 8
+"""Lists of codecs that are kept as they came before they are sorted in."""
+
 Ident = tuple[object, ...]
 
 
@@ -158,16 +163,22 @@ class Numbers:
         """These have been given numbers by the peer."""
         if codecs not in self._heard:
             self._heard.append(codecs)
+            if len(self._heard) >= MAX_HEARD:
+                self._sort_in()
 
     def give(self, codecs: Iterable[Codec]) -> list[Codec]:
         """The codecs under the numbers that they have had, else their own, else the next free ones."""
+        self._sort_in()
+        return [codec.at(self._number(codec)) for codec in codecs]
+
+    def _sort_in(self) -> None:
         for heard in self._heard:
             for codec in heard:
                 named = ident(codec)
-                self._by_codec.setdefault(named, codec.pt)
+                if len(self._by_codec) < MAX_CODECS:
+                    self._by_codec.setdefault(named, codec.pt)
                 self._taken.setdefault(codec.pt, named)
         self._heard.clear()
-        return [codec.at(self._number(codec)) for codec in codecs]
 
     def _number(self, codec: Codec) -> int:
         named = ident(codec)

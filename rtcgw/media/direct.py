@@ -139,17 +139,22 @@ class DirectSession:
             session = parse(sdp)
         except SdpError as error:
             raise refuse(f"unreadable description: {error}") from None
-        if self._access[origin] is Access.CORE and not _secured(session):
-            raise refuse("the phone does not speak ICE and DTLS-SRTP, and direct media carries nothing")
+        if self._access[origin] is Access.CORE and (lacking := _lacking(session)):
+            raise refuse(f"the phone lacks {lacking}, and direct media carries nothing")
         if self._access[origin.other] is Access.CORE and trickles(session):
             self._gathering = Gathering(sdp, self._clock)
             return self._gathering.whole
         return sdp
 
 
-def _secured(session: Session) -> bool:
-    """Every media line in use has ICE credentials and a fingerprint."""
+def _lacking(session: Session) -> str:
+    """What a media line in use lacks to talk to a browser; '' if none lacks anything."""
     used = [media for media in session.media if media.port != 0 or media.get("bundle-only") is not None]
-    return bool(used) and all(
-        session.value_of(media, name) for media in used for name in ("ice-ufrag", "ice-pwd", "fingerprint")
-    )
+    if not used:
+        return "a media line in use"
+    for media in used:
+        if not (session.value_of(media, "ice-ufrag") and session.value_of(media, "ice-pwd")):
+            return f"ICE (m={media.kind} {media.proto})"
+        if not session.value_of(media, "fingerprint"):
+            return f"DTLS-SRTP (m={media.kind} {media.proto})"
+    return ""

@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rtcgw.media import transcode
 from rtcgw.media.backend import Access, MediaError
-from rtcgw.media.codecs import Numbers, profile
+from rtcgw.media.codecs import MAX_CODECS, MAX_HEARD, Numbers, profile
 from rtcgw.media.embedded import EmbeddedSettings
 from rtcgw.media.sdp import Codec
 from rtcgw.model.identity import SessionId
@@ -193,6 +193,21 @@ class TestStability(SynchronousTestCase):
         given = numbers.give([Codec(96, "TELEPHONE-EVENT", 8000), Codec(100, "OPUS", 48000, 2)])
         self.assertEqual([codec.pt for codec in given], [97, 111])
         self.assertEqual([codec.pt for codec in numbers.give([Codec(96, "TELEPHONE-EVENT", 8000)])], [97])
+
+    def test_endless_codecs(self) -> None:
+        """However many codecs a peer makes up in one offer after the other, a bounded number is remembered."""
+        numbers = Numbers()
+        for place in range(2 * MAX_CODECS):
+            numbers.learn([Codec(96 + place % 32, f"X{place}", 8000)])
+            self.assertLess(len(numbers._heard), MAX_HEARD)
+        self.assertEqual(numbers.give([Codec(96, "X0", 8000)])[0].pt, 96)
+        self.assertEqual((len(numbers._by_codec), len(numbers._taken)), (MAX_CODECS, 32))
+
+    def test_names_at_another_clock(self) -> None:
+        """A codec at a clock that is not its own is another one, whatever it is called."""
+        bench = Bench(Access.CORE)
+        text = phone(phone_line(formats=(101, 8))).replace("telephone-event/8000", "PCMU/16000")
+        self.assertEqual(codecs(str(bench.session.offer(bench.core, text))), [(8, "PCMA")])
 
     def test_profiles_of_h264(self) -> None:
         """Names of RFC 6184 table 5; what is not in it is itself, what is broken too."""

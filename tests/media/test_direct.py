@@ -46,9 +46,16 @@ class TestDirect(SynchronousTestCase):
     def test_phone_that_does_not(self) -> None:
         """A plain phone, no description at all, and an offer nobody can make: 488."""
         session = self.open(Access.WEB, Access.CORE)
-        for text in (phone_sdp(), phone_sdp(address=("192.0.2.1", 0)), "rubbish"):
+        ice = "a=ice-ufrag:x\r\na=ice-pwd:y\r\n"
+        for text, lacking in (
+            (phone_sdp(), "lacks ICE (m=audio RTP/AVP)"),
+            (phone_sdp(extra=ice), "lacks DTLS-SRTP"),
+            (phone_sdp(address=("192.0.2.1", 0)), "lacks a media line"),
+            ("rubbish", "unreadable"),
+        ):
             error = self.assertRaises(MediaError, session.answer, Party.CALLEE, text, True)
             self.assertIs(error.reason, Reason.MEDIA)
+            self.assertIn(lacking, error.detail)
         self.assertRaises(MediaError, session.make_offer, Party.CALLEE)
 
 

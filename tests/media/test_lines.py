@@ -6,6 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rtcgw.media.backend import Access, MediaError, News
 from rtcgw.media.embedded import EmbeddedSettings
+from rtcgw.media.sdp import MAX_MEDIA
 from rtcgw.model.peer import PeerProfile
 from rtcgw.model.reason import Reason
 from tests.media.descriptions import codecs, line, page, phone, phone_line, used, web_line
@@ -90,6 +91,16 @@ class TestPlaces(SynchronousTestCase):
         self.assertIs(error.reason, Reason.MEDIA)
         again = bench.session.reoffer(bench.core, phone(phone_line(), PICTURE, version=2))
         self.assertEqual(used(str(again.answer)), used(before))
+
+    def test_no_place_left(self) -> None:
+        """A phone whose description is full of lines cannot be offered another: the change is refused."""
+        full = phone(phone_line(), *["m=message 0 TCP/MSRP *\r\n"] * (MAX_MEDIA - 1))
+        bench = Bench(Access.CORE)
+        bench.session.offer(bench.core, full)
+        bench.session.answer(bench.web, page(web_line(formats=(0, 126), setup="active")), True)
+        error = self.assertRaises(MediaError, bench.session.reoffer, bench.web, page(web_line(), VIDEO, version=2))
+        self.assertIn("no place", error.detail)
+        self.assertEqual(len(bench.session.talks.lines), 1)
 
     def test_another_page_counts_anew(self) -> None:
         """A reloaded page has its own lines in its own order; the phone's stay where they were."""

@@ -29,7 +29,7 @@ from rtcgw.media.backend import Access, IMediaSession, MediaError, MediaNews, Me
 from rtcgw.media.enginecodecs import AUDIO, DTMF, VIDEO
 from rtcgw.media.enginelines import Heard, Side
 from rtcgw.media.enginestats import Hearing
-from rtcgw.media.exchange import Exchange, FullError
+from rtcgw.media.exchange import Exchange, FullError, SilentError
 from rtcgw.media.ng import NgError, Reply
 from rtcgw.media.ngnode import NgNode
 from rtcgw.media.transcode import Places
@@ -120,7 +120,7 @@ class EngineSession:
     # -- IMediaSession: offers and answers ---------------------------------------------------------------------
 
     def offer(self, origin: Party, sdp: str) -> Deferred[str]:
-        """See `IMediaSession`. Where the engine says that it is full, another one is asked."""
+        """See `IMediaSession`. Where the engine is full or does not answer, another one is asked."""
         heard = self._hear(origin, sdp)
         self.exchange.plan(origin, heard.codecs[AUDIO], settled=False)
         return self._run(lambda: self._first_offer(origin, heard))
@@ -216,17 +216,18 @@ class EngineSession:
         return await self._offered(origin)
 
     async def _offered(self, origin: Party) -> str:
-        """Show an offer that the other party is to answer, to another engine where this one is full."""
-        full: list[NgNode] = []
+        """Show an offer that the other party is to answer, to another engine where this one is full or silent."""
+        tried: list[NgNode] = []
         while True:
             try:
                 lines = await self.exchange.offer(origin)
                 break
-            except FullError:
-                self.node.filled()
-                full.append(self.node)
-                other = self._terms.place(full)
-                if other is None:
+            except (FullError, SilentError) as error:
+                tried.append(self.node)
+                other = self._terms.place(tried)
+                if isinstance(error, FullError):
+                    self.node.filled()
+                if other is None or self.exchange.is_met:
                     raise
                 self._change(other)
         self._open = origin

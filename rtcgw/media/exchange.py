@@ -15,7 +15,7 @@ from rtcgw.media.backend import Access, MediaError, Party
 from rtcgw.media.describe import WEB_PROFILE
 from rtcgw.media.enginecodecs import AUDIO, DTMF, VIDEO, WEB, Plan, offer_of_core, offer_of_web
 from rtcgw.media.enginelines import NOWHERE, SUITES, Heard, with_codecs
-from rtcgw.media.ng import NgError, Reply, Value
+from rtcgw.media.ng import NgError, NgTimeout, Reply, Value
 from rtcgw.media.sdes import Crypto
 from rtcgw.media.sdp import Codec, Direction, Media, SdpError
 from rtcgw.media.transcode import Places
@@ -38,6 +38,10 @@ class FullError(MediaError):
     """The engine takes no more calls."""
 
 
+class SilentError(MediaError):
+    """The engine does not answer."""
+
+
 class Exchange:
     """See the module. `call` is the engine's name for the call; `ask` sends a request to its engine."""
 
@@ -54,7 +58,7 @@ class Exchange:
         self._offered: Lines = {}
         """What the engine wrote for the last offer."""
         self._order: tuple[str, ...] = ()
-        self._is_met = False
+        self.is_met = False
         """The engine knows both tags."""
         self._places = places
         self._has_place = False
@@ -123,7 +127,7 @@ class Exchange:
     def moved(self, ask: Ask) -> None:
         """Another engine has the call from now on, and knows nothing of it."""
         self.ask = ask
-        self._is_met = False
+        self.is_met = False
 
     async def offer(self, origin: Party, settled: bool = False, instead: Mapping[str, Media] | None = None) -> Lines:
         """Show an offer of `origin`; the engine's lines for the other party. `instead`: lines shown for its own."""
@@ -164,7 +168,7 @@ class Exchange:
         if not any(codec.name != DTMF for codec in shown[0].codecs):
             raise MediaError(Reason.MEDIA, "no codec in common")
         lines = await self._ask("answer", origin, shown)
-        self._is_met = True
+        self.is_met = True
         self._hold_place(self._converts(origin, lines))
         return lines
 
@@ -187,7 +191,7 @@ class Exchange:
             direction = (line.direction or Direction.SENDRECV).mirrored
             shown.append(self._shown(origin, made, codecs, direction))
         lines = await self._ask("answer", origin, shown)
-        self._is_met = True
+        self.is_met = True
         return lines
 
     async def again(self, offerer: Party, mirrored: bool = True) -> tuple[Lines, Lines]:
@@ -250,7 +254,7 @@ class Exchange:
         """One request. Raises `MediaError`: MEDIA_FAILED with what the engine said, or did not say."""
         offerer = origin if command == "offer" else origin.other
         message: dict[str, Value] = {"command": command, "call-id": self.call, "from-tag": offerer.value}
-        if command == "answer" or self._is_met:
+        if command == "answer" or self.is_met:
             message["to-tag"] = offerer.other.value
         message["sdp"] = enginelines.engine_text(shown)
         if origin is self.web:
@@ -261,7 +265,8 @@ class Exchange:
         try:
             reply = await self.ask(message)
         except NgError as error:
-            raise MediaError(Reason.MEDIA_FAILED, f"rtpengine {command}: {error}") from None
+            kind = SilentError if isinstance(error, NgTimeout) else MediaError
+            raise kind(Reason.MEDIA_FAILED, f"rtpengine {command}: {error}") from None
         return self._read(command, reply)
 
     def _read(self, command: str, reply: Reply) -> Lines:

@@ -98,6 +98,21 @@ class TestPlacing(Several):
         self.network.spend(ngnode.FULL + 1)
         self.assertTrue(self.backend.nodes[0].healthy)
 
+    def test_dead_and_not_yet_known(self) -> None:
+        """A call given to an engine that has just died is carried by another one, after one request's time."""
+        self.start()
+        self.engines[0].silent = True
+        session = self.backend.open(SessionId("a"), Access.WEB, Access.CORE, self.news.append)
+        result = session.offer(Party.CALLER, page("audio"))
+        self.network.spend(4)
+        assert isinstance(result, Deferred)
+        self.assertIn("m=audio 21000", self.successResultOf(result))
+        self.assertEqual(
+            [(node.placed, list(node.sessions)) for node in self.backend.nodes], [(0, []), (1, [MARK + "a"])]
+        )
+        self.network.spend(10)
+        self.assertEqual(self.news, [])
+
 
 class TestMoving(Several):
     def test_moved(self) -> None:

@@ -1,7 +1,7 @@
 """The end of a client without ICE (`ice: false`): a leg with a port of its own, where that of a browser shares one.
 
-It answers to the same questions as `webend.WebEnd`, so that a session need not know which of the two it has. A new
-start is a new leg on the same port: there are no credentials that could be renewed.
+It answers to the same questions as `webend.WebEnd`, so that a session need not know which of the two it has. Another
+association is another leg on the same port.
 """
 
 from __future__ import annotations
@@ -78,22 +78,19 @@ class PlainEnd:
         if another:
             self._is_client = client.setup == "passive"
             if anew:
-                self.renew()
+                self.leg.close()
+                self.leg = self._new_leg()
         self.leg.describe(client.promised, self._is_client, client.address)
         return another and anew
 
     def renew(self) -> None:
-        """Another leg on the same port, for a client that is to begin anew."""
-        self.leg.close()
-        self.leg = self._new_leg()
+        """Nothing: there are no credentials to renew, and the keys of a leg that we gave up could not be had back."""
 
-    def save(self) -> PlainLeg:
-        """The present leg, for `restore`."""
-        return self.leg
+    def save(self) -> None:
+        """Nothing of it is changed by an offer."""
 
-    def restore(self, saved: object) -> None:
-        """What was offered since `save` was refused. A leg that was replaced cannot be had back: its keys are gone,
-        and the client, which began no new handshake, will find the new one as it found the old."""
+    def restore(self, saved: None) -> None:
+        """See `save`."""
 
     @property
     def setup(self) -> str:

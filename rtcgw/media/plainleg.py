@@ -1,8 +1,9 @@
 """The media end of a client without ICE (`ice: false`, patent 440): DTLS-SRTP on a port of its own.
 
 Without ICE nothing tells whose a datagram is before it is proven, and a port is open to everybody. So each
-address that begins a handshake gets one of its own, a few at a time, and the first one whose certificate is the
-promised one is the client; the others are forgotten. From then on the client is wherever its packets come from, as
+address that begins a handshake gets one of its own, a few at a time and a few in each second, and the first one whose
+certificate is the promised one is the client; the others are forgotten. The host that the client's description names
+comes first: strangers never take its place. From then on the client is wherever its packets come from, as
 long as they authenticate: a client behind NAT may move. Its own packets are its sign of life, since there are no
 checks that could be.
 
@@ -23,6 +24,11 @@ from rtcgw.media.webleg import CONSENT, Address, LegState, WebLeg, where
 CANDIDATES = 4
 """Addresses that may try a handshake at once; beyond it the one that began first is forgotten, so that strangers
 cannot keep the client out for longer than they keep sending."""
+TRIES_PER_SECOND = 20
+"""Handshakes begun per second with hosts that no description has named, and as many with the one named. Each costs a
+signature, and its answer, several times as long as the question, goes to an address that nothing has proven."""
+_HANDSHAKE, _CLIENT_HELLO = 22, 1
+"""DTLS content type and handshake type (RFC 6347 §4.2.2)."""
 
 Transmit = Callable[[bytes, Address], object]
 
@@ -69,6 +75,11 @@ class PlainLeg(DatagramProtocol):
         self._write: Transmit | None = None
         self._promised: frozenset[Fingerprint] = frozenset()
         self._client = False
+        self._target: Address | None = None
+        """Where the description says that the client is."""
+        self._second = -1
+        self._tries = {False: 0, True: 0}
+        """Handshakes begun in this second, with others and with the host named."""
         self._trying: dict[Address, WebLeg] = {}
         """Handshakes that have not proven themselves, the oldest first."""
         self._leg: WebLeg | None = None
@@ -88,6 +99,7 @@ class PlainLeg(DatagramProtocol):
         """The client's description is here. `client`: we start the handshake, towards `target`."""
         self._promised = frozenset(promised)
         self._client = client
+        self._target = target
         if client and target is not None and self._leg is None and target not in self._trying:
             self._try(target)
         for leg in list(self._trying.values()):
@@ -124,7 +136,13 @@ class PlainLeg(DatagramProtocol):
             self._source = addr
             leg.datagram(datagram, addr)
         elif leg is None and not media and 19 < datagram[0] < 64:
-            (self._trying.get(addr) or self._try(addr)).datagram(datagram, addr)
+            trying = self._trying.get(addr)
+            if trying is None and self._begins(datagram, addr) and self._may_try(addr):
+                trying = self._try(addr)
+            if trying is None:
+                self._refused += 1
+            else:
+                trying.datagram(datagram, addr)
         else:
             self._refused += 1
 
@@ -149,10 +167,28 @@ class PlainLeg(DatagramProtocol):
             except OSError:
                 self._refused += 1  # lost, as datagrams may be
 
+    def _begins(self, datagram: bytes, address: Address) -> bool:
+        """Whether a first datagram from `address` may begin a handshake. Where the first word is ours, it is said to
+        nobody whom the description has not named."""
+        if self._client:
+            return self._is_named(address)
+        return datagram[0] == _HANDSHAKE and datagram[13:14] == bytes((_CLIENT_HELLO,))
+
+    def _may_try(self, address: Address) -> bool:
+        second, named = int(self._clock.seconds()), self._is_named(address)
+        if second != self._second:
+            self._second, self._tries = second, {False: 0, True: 0}
+        self._tries[named] += 1
+        return self._tries[named] <= TRIES_PER_SECOND
+
+    def _is_named(self, address: Address) -> bool:
+        return self._target is not None and address[0] == self._target[0]
+
     def _try(self, address: Address) -> WebLeg:
         """A handshake with whoever is at `address`."""
         if len(self._trying) >= CANDIDATES:
-            self._trying.pop(next(iter(self._trying))).close()
+            strangers = (one for one in self._trying if not self._is_named(one))
+            self._trying.pop(next(strangers, next(iter(self._trying)))).close()
         made = WebLeg(
             self._identity,
             self._clock,
@@ -188,7 +224,7 @@ class PlainLeg(DatagramProtocol):
         if state == "dtls":
             self.machine.handle(PlainEvent.LATCH, address, detail)
         elif self._leg is None:
-            if state == "lost":
+            if state in ("lost", "gone"):
                 self._trying.pop(address, None)  # a stranger's, or a broken try: the client may come yet
         elif state in ("lost", "gone"):
             self.machine.handle(PlainEvent.LOST, state, detail)

@@ -8,7 +8,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from rtcgw.media.dtls import Association, Fingerprint, Identity
-from rtcgw.media.plainleg import CANDIDATES, PlainLeg
+from rtcgw.media.plainleg import CANDIDATES, TRIES_PER_SECOND, PlainLeg
 from rtcgw.media.srtp import Transform, inbound, outbound
 from rtcgw.media.webleg import CONSENT, LegState
 
@@ -151,6 +151,48 @@ class PlainLegTests(SynchronousTestCase):
         self.assertEqual(self.world.rtp, [])
         self.world.leg.datagramReceived(client.rtp(1), CLIENT)
         self.assertEqual(len(self.world.rtp), 1)
+
+    def test_flood_of_handshakes(self) -> None:
+        """Of a flood only so many are answered in a second; the host that the description names is not shut out."""
+        self.world.describe(target=CLIENT)
+        begun = Association(Identity(), client=True).start()
+        sent: list[Address] = []
+        self.world.leg.opened(lambda data, address: sent.append(address))
+        for number in range(3 * TRIES_PER_SECOND):
+            self.world.leg.datagramReceived(begun[0], ("198.51.100.1", number))
+            self.world.leg.datagramReceived(b"\x16rubbish", ("198.51.100.2", number))
+        self.assertEqual(len(set(sent)), TRIES_PER_SECOND)
+        self.assertEqual(self.world.leg.dropped, 5 * TRIES_PER_SECOND)
+        self.world.leg.opened(self.world.deliver)
+        client = Client(self.world, CLIENT, self.world.identity)
+        for number in range(2 * CANDIDATES):
+            self.world.clock.advance(1)
+            self.world.leg.datagramReceived(begun[0], ("198.51.100.3", number))
+        self.world.run()
+        self.assertEqual(self.world.leg.address, CLIENT)
+        self.world.leg.datagramReceived(client.rtp(1), CLIENT)
+        self.assertEqual(len(self.world.rtp), 1)
+
+    def test_no_word_to_strangers(self) -> None:
+        """Where we begin the handshake, nobody but the host named is sent anything, whatever he sends us."""
+        self.world.describe(client=True, target=CLIENT)
+        sent: list[Address] = []
+        self.world.leg.opened(lambda data, address: sent.append(address))
+        for first in (20, 22, 63):
+            self.world.leg.datagramReceived(bytes((first,)) + bytes(60), ("198.51.100.1", first))
+        self.assertEqual(sent, [])
+        self.world.leg.datagramReceived(b"\x16" + bytes(60), (CLIENT[0], 6000))
+        self.assertEqual(sent, [(CLIENT[0], 6000)])
+
+    def test_begun_again(self) -> None:
+        """A client that closed a handshake made before its description was here may begin another."""
+        first = Client(self.world, CLIENT, self.world.identity)
+        self.world.run()
+        first.say(first.association.close())
+        Client(self.world, CLIENT, self.world.identity)
+        self.world.run()
+        self.world.describe()
+        self.assertEqual(self.words(), ["ice", "dtls"])
 
     def test_client_moves(self) -> None:
         """A client behind NAT whose port changes is followed by a packet that authenticates, and by no other."""

@@ -26,7 +26,7 @@ from rtcgw.media.backend import (
     Reoffered,
     Result,
 )
-from rtcgw.media.gathering import Gathering, trickles
+from rtcgw.media.gathering import Gathering, trickles, ufrag
 from rtcgw.media.peers import refuse
 from rtcgw.media.sdp import SdpError, Session, parse
 from rtcgw.model.identity import SessionId
@@ -79,7 +79,7 @@ class DirectSession:
         self._access = {Party.CALLER: caller, Party.CALLEE: callee}
         self._clock = clock
         self._gathering: Gathering | None = None
-        """The browser's description that waits for its candidates."""
+        """The browser's description that waits, or has waited, for its candidates."""
 
     def offer(self, origin: Party, sdp: str) -> Result:
         """The offer itself. Raises `MediaError` (MEDIA) for one of a phone that cannot talk to a browser."""
@@ -142,9 +142,18 @@ class DirectSession:
         if self._access[origin] is Access.CORE and (lacking := _lacking(session)):
             raise refuse(f"the phone lacks {lacking}, and direct media carries nothing")
         if self._access[origin.other] is Access.CORE and trickles(session):
-            self._gathering = Gathering(sdp, self._clock)
-            return self._gathering.whole
+            return self._gathered(sdp, ufrag(session))
         return sdp
+
+    def _gathered(self, sdp: str, name: str | None) -> Result:
+        """A browser's description with its candidates, which come later or have come."""
+        before = self._gathering
+        if before is not None and before.ufrag == name:
+            return before.repeated(sdp)
+        if before is not None:
+            before.cancel()
+        self._gathering = Gathering(sdp, name, self._clock)
+        return self._gathering.whole
 
 
 def _lacking(session: Session) -> str:

@@ -34,25 +34,34 @@ def trickles(session: Session) -> bool:
     return with_ice and not any(media.get("candidate") for media in lines)
 
 
+def ufrag(session: Session) -> str | None:
+    """What names the candidates of a description; another one begins anew."""
+    return next((name for media in session.media if (name := session.value_of(media, "ice-ufrag"))), None)
+
+
 class Gathering:
-    """One description. `whole` is fired with it once, unless it is cancelled before."""
+    """The candidates of one description. `whole` is fired with both once, unless it is cancelled before."""
 
-    __slots__ = ("_found", "_sdp", "_timer", "whole")
+    __slots__ = ("_found", "_sdp", "_timer", "ufrag", "whole")
 
-    def __init__(self, sdp: str, clock: IReactorTime) -> None:
+    def __init__(self, sdp: str, ufrag: str | None, clock: IReactorTime) -> None:
         self._sdp = sdp
+        self.ufrag = ufrag
         self._found: list[Found] = []
         self._timer: IDelayedCall | None = clock.callLater(PATIENCE, self._done)
         self.whole: Deferred[str] = Deferred(lambda _: self.cancel())
 
     def add(self, candidate: str | None, mid: str | None) -> None:
-        """A candidate, or None: that was the last. What comes too late is not missed."""
-        if self._timer is None:
-            return
+        """A candidate, or None: that was the last. What comes too late is there for the description's repetition."""
         if candidate is None:
-            self._done()
+            if self._timer is not None:
+                self._done()
         elif len(self._found) < MOST and "\r" not in candidate and "\n" not in candidate:
             self._found.append((mid, candidate.removeprefix("a=").removeprefix("candidate:")))
+
+    def repeated(self, sdp: str) -> str:
+        """The same description again, as answers are: early, then final. Nothing is waited for a second time."""
+        return with_candidates(sdp, self._found)
 
     def cancel(self) -> None:
         """Nobody waits any more."""

@@ -72,7 +72,7 @@ _PRELUDE = """
 _HEARING = """
 (async (selector, seconds) => {
   const stream = document.querySelector(selector)?.srcObject;
-  if (!stream || stream.getAudioTracks().length === 0) return [0, -Infinity];
+  if (!stream || stream.getAudioTracks().length === 0) return [0, -1000];
   const context = new AudioContext();
   const analyser = new AnalyserNode(context, { fftSize: 16384, smoothingTimeConstant: 0 });
   context.createMediaStreamSource(stream).connect(analyser);
@@ -81,8 +81,8 @@ _HEARING = """
   analyser.getFloatFrequencyData(bins);
   let top = 1;
   for (let i = 1; i < bins.length; i++) if (bins[i] > bins[top]) top = i;
-  // Silence is -Infinity, which JSON cannot say.
-  const answer = [top * context.sampleRate / analyser.fftSize, Math.max(bins[top], -1000)];
+  // Silence is -Infinity, and a stream that has not begun NaN; JSON can say neither.
+  const answer = [top * context.sampleRate / analyser.fftSize, Math.max(bins[top] || -1000, -1000)];
   await context.close();
   return answer;
 })

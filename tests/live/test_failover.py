@@ -30,8 +30,8 @@ class FailoverTests(BrowserCase):
             "media": {"backend": "rtpengine"},
             "media.rtpengine": {"nodes": [node.node for node in nodes], "ping": 0.5, "timeout": 0.5},
         }
-        gateway = await self.gateway("gw1", sections=sections)
-        return nodes, await self.browse(gateway)
+        self.running = await self.gateway("gw1", sections=sections)
+        return nodes, await self.browse(self.running)
 
     async def test_node_dies(self) -> None:
         """Both hear each other again after a few seconds; the phone has been told where to send to now."""
@@ -59,6 +59,7 @@ class FailoverTests(BrowserCase):
         nodes, page = await self.start()
         phone = await self.answerer(G711(0))
         await nodes[0].kill()
+        await self.running.running.said("rtpengine .*:2223 is down", 5)
         for _ in range(2):
             call = await self.talk(page, phone)
             await self.hear_each_other(page, call)

@@ -67,7 +67,7 @@ class EmbeddedTests(TranscodingCase):
         await self.check_page_calls(G711(8))
 
     async def test_phone_calls(self) -> None:
-        """A phone with mu-law calls a browser, which is offered Opus first as its section says: each hears the other."""
+        """A phone with mu-law calls a browser, which is offered Opus as its section says: each hears the other."""
         self.sections = {"peer.default": {"transcode": "prefer"}}
         await self.check_phone_calls()
 

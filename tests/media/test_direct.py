@@ -112,6 +112,16 @@ class TestGathering(SynchronousTestCase):
         self.trickle()
         self.session.candidate(Party.CALLER, None, None, None)
 
+    def test_repeated(self) -> None:
+        """The same description again, as final answers are after early ones, goes out at once; a new one waits."""
+        result = self.session.offer(Party.CALLER, self.bare)
+        assert isinstance(result, Deferred)
+        self.trickle()
+        self.session.candidate(Party.CALLER, None, None, None)
+        self.assertEqual(self.session.offer(Party.CALLER, self.bare), self.successResultOf(result))
+        ufrag = parse(self.bare).media[0].get("ice-ufrag")
+        self.assertIsInstance(self.session.offer(Party.CALLER, self.bare.replace(str(ufrag), "another")), Deferred)
+
     def test_bound(self) -> None:
         """Of a thousand candidates, and of those with a line break hidden in them, the description has a few."""
         result = self.session.offer(Party.CALLER, self.bare)

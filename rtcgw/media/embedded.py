@@ -10,6 +10,7 @@ is in `session.py`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -73,7 +74,8 @@ class EmbeddedBackend:
     def __init__(self, settings: EmbeddedSettings, clock: IReactorTime, udp: IReactorUDP) -> None:
         self.settings = settings
         self.web = WebPort(clock)
-        self.counters = self.web.counters
+        self._refused: Counter[str] = Counter()
+        """By sessions that have ended."""
         self.pairs = PortPairs(settings.rtp_low, settings.rtp_high)
         self.places = Places(settings.transcodes if transcode.available() else 0)
         self.sessions: dict[SessionId, EmbeddedSession] = {}
@@ -127,6 +129,17 @@ class EmbeddedBackend:
     def port(self) -> int:
         """The shared port's number, once started."""
         return self.settings.port if self._port is None else sockets.number(self._port)
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """Datagrams dropped. `stranger`, `flood`: at the browsers' port, see `WebPort`; `phone stranger`: on a phone's
+        ports, not the phone's; `... unproven`: forged, replayed, cut short, or before there were keys; `browser
+        unassigned`: of no media line; `... rtp`, `... rtcp`: malformed, too late, too many, or of a codec not agreed
+        on; `unsent`: refused by a socket."""
+        found = self._refused + Counter(self.web.counters)
+        for session in self.sessions.values():
+            found.update(session.talks.refused())
+        return found
 
     def rows(self) -> list[Mapping[str, object]]:
         """See `IMediaBackend`: one, ourselves."""
@@ -216,7 +229,9 @@ class EmbeddedBackend:
             raise MediaError(Reason.INTERNAL, f"UDP {host} port {port}: {error.socketError}") from None
 
     def _forget(self, session: SessionId) -> None:
-        self.sessions.pop(session, None)
+        ended = self.sessions.pop(session, None)
+        if ended is not None:
+            self._refused.update(ended.talks.refused())
 
     def _release(self, port: int, pair: tuple[Opened, Opened]) -> Deferred[Any]:
         """Close both sockets; the pair is free again once the operating system has them back."""

@@ -6,6 +6,7 @@ that a step changes can be put back (`save`, `restore`), so that a refused offer
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -79,6 +80,9 @@ class Negotiation:
         """It has a place for converting."""
         self.muted = party is Party.CALLEE
         """The browser is called and its user has not answered: nobody hears it, whatever it has said early."""
+        self._refused: Counter[str] = Counter()
+        """What parts that are no more have refused."""
+        self._leg: Leg | None = None
         self.end = end(self._with_leg, life.of_leg)
         try:
             self._add_line(AUDIO)
@@ -287,6 +291,9 @@ class Negotiation:
         self.lines.append(Line(kind, self.choice(kind), security, relay, ends, self.profile.ptime))
 
     def _with_leg(self, leg: Leg) -> None:
+        if self._leg is not None:
+            self._refused["browser unproven"] += self._leg.dropped
+        self._leg = leg
         for line in self.lines:
             line.relay.leg = leg
 
@@ -314,6 +321,7 @@ class Negotiation:
         kept = [line for line, _ in lines]
         for line in self.lines:
             if line not in kept:
+                self._refused.update(line.relay.refused())
                 line.close()
         self.lines = kept
         for line, values in lines:
@@ -322,6 +330,15 @@ class Negotiation:
         if self.established:
             self._hold(self._converts and (self.converting or self._terms.places.used < self._terms.places.limit))
             self.join()
+
+    def refused(self) -> Counter[str]:
+        """Packets that came to nothing so far, by why."""
+        found = self._refused.copy()
+        for line in self.lines:
+            found.update(line.relay.refused())
+        found["browser unproven"] += self.end.leg.dropped
+        found["browser unassigned"] += self.end.bundle.dropped
+        return found
 
     # -- news --------------------------------------------------------------------------------------
 

@@ -254,6 +254,7 @@ class PlainLeg(DatagramProtocol):
             if leg is not None:
                 leg.close()
         self._trying.clear()
+        self._refused = self.dropped
         self._leg = self._write = None
 
 

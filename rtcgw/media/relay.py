@@ -326,6 +326,18 @@ class Relay(DatagramProtocol):
         """When a packet of the phone was last taken, by the reactor's clock."""
         return self.down.meter.last
 
+    def refused(self) -> dict[str, int]:
+        """Packets that came to nothing, by why."""
+        return {
+            "phone stranger": self.strangers,
+            "phone unproven": self.unproven,
+            "phone rtp": self.down.refused,
+            "phone rtcp": self._from_core.dropped,
+            "browser rtp": self.up.refused,
+            "browser rtcp": self._from_web.dropped,
+            "unsent": self.unsent,
+        }
+
     def counts(self) -> tuple[Stream, Stream]:
         """What the browser has sent and what the phone has sent."""
         web, core = self._from_web, self._from_core

@@ -53,10 +53,7 @@ class Answered:
     tag: str = field(factory=new_tag)
     offers: list[sdp.Session] = field(factory=list)
     """What the other side has described, the newest last."""
-    requests: list[Request] = field(factory=list)
-    """In the dialog, in order."""
     answered_at: float | None = None
-    acked_at: float | None = None
     over: str = ""
     """The method that ended it."""
     _version: int = 0
@@ -127,9 +124,7 @@ class Answered:
 
     def took(self, request: Request, source: Address) -> None:
         """A request inside the dialog."""
-        self.requests.append(request)
         if request.method == "ACK":
-            self.acked_at = reactor.seconds()
             return
         response = make_response(request, 200, "OK", self.tag)
         if request.method in ("INVITE", "UPDATE") and request.body:

@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+from twisted.internet.task import deferLater
+
 from tests.live.answerer import Answered, Answerer
 from tests.live.cases import GatewayCase
-from tests.live.chromium import MICROPHONE, Browser, Page
+from tests.live.chromium import MICROPHONE, POLL, Browser, Page
 from tests.live.gateway import Gateway
 from tests.live.ims.subscribers import named
 from tests.live.picture import Colour, Picture
@@ -196,6 +198,7 @@ class Monitor:
         end = reactor.seconds() + timeout
         while not await look():
             assert reactor.seconds() < end, f"the page never heard {hertz:g} Hz"
+            await deferLater(reactor, POLL)
         return found[0]
 
     async def silence(self, hertz: float, start: float) -> float:

@@ -50,11 +50,6 @@ class Coturn:
         if self._running is not None and not self._running.ended:
             await self._running.stop()
 
-    async def kill(self) -> None:
-        """End it as a crash would."""
-        assert self._running is not None
-        await self._running.kill()
-
     def log(self) -> str:
         """What it has written since its start."""
         return self._running.log() if self._running is not None else ""
@@ -62,10 +57,6 @@ class Coturn:
     def users(self) -> set[str]:
         """User names to whom it has given a relay."""
         return set(re.findall(r"user <([^>]+)>: incoming packet ALLOCATE processed, success", self.log()))
-
-    def refused(self) -> int:
-        """How many passwords it has not believed."""
-        return len(re.findall(r"error 401: Unauthorized|check_stun_auth: Cannot find credentials", self.log()))
 
 
 def password(username: str, secret: str = SECRET) -> str:

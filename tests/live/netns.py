@@ -91,14 +91,6 @@ class Namespace:
         self._hop += 1
         self.inside("address", "add", f"{self.theirs}/24", "dev", self.inner)
 
-    def unplug(self) -> None:
-        """No network at all, until `plug`."""
-        self.inside("link", "set", self.inner, "down")
-
-    def plug(self) -> None:
-        """The network is back."""
-        self.inside("link", "set", self.inner, "up")
-
     def inside(self, *words: str) -> str:
         """`ip` inside."""
         return ip("-netns", self.name, *words)

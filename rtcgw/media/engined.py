@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from enum import Enum
 from typing import Any, Protocol, TypeVar
 
 from attrs import evolve
@@ -23,7 +22,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from rtcgw.machine import Machine, Row, Table
+from rtcgw.machine import Machine, Row, Symbol, Table
 from rtcgw.media import enginelines, enginestats
 from rtcgw.media.backend import Access, IMediaSession, MediaError, MediaNews, MediaStats, News, OnNews, Party, Reoffer
 from rtcgw.media.enginecodecs import AUDIO, DTMF, VIDEO
@@ -60,7 +59,7 @@ class Terms(Protocol):
         """A session is closed; `goodbye`, if the engine knows it, tells the engine and gives the final account."""
 
 
-class EngineState(Enum):
+class EngineState(Symbol):
     """What the engine knows of the session."""
 
     UNUSED = "never asked"
@@ -70,7 +69,7 @@ class EngineState(Enum):
     CLOSED = "closed"
 
 
-class EngineEvent(Enum):
+class EngineEvent(Symbol):
     """What moves the session."""
 
     ASK = "work begins"

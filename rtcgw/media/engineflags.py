@@ -17,9 +17,10 @@ Learned of rtpengine 10.5, and not from its documentation:
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 
 from rtcgw.media.enginelines import SECURED, SUITES
-from rtcgw.media.ng import Value
+from rtcgw.media.ng import Encoded, Value, encode
 
 Flags = Mapping[str, Value]
 
@@ -42,16 +43,22 @@ _WEB: Flags = {
 _CORE: Flags = {"ICE": "remove", "DTLS": "off", "rtcp-mux": ["demux"], "replace": ["origin"]}
 
 
+@cache
 def for_web(command: str, has_ice: bool) -> Flags:
     """Flags for a description that a browser gets; `command` is `offer` or `answer`.
 
     Without ICE the engine learns where the client is from its first packets.
     """
     mux = ["require"] if command == "answer" else ["offer", "require"]
-    return {**_WEB, "ICE": "force" if has_ice else "remove", "rtcp-mux": mux, "flags": _LATCHED}
+    return _encoded({**_WEB, "ICE": "force" if has_ice else "remove", "rtcp-mux": mux, "flags": _LATCHED})
 
 
+@cache
 def for_core(profile: str) -> Flags:
     """Flags for a description that the core gets. `profile`: RTP/AVP, RTP/AVPF, RTP/SAVP or RTP/SAVPF."""
     sdes = _OTHER_SUITES if profile in SECURED else ["off"]
-    return {**_CORE, "transport-protocol": profile, "SDES": sdes, "flags": _LATCHED}
+    return _encoded({**_CORE, "transport-protocol": profile, "SDES": sdes, "flags": _LATCHED})
+
+
+def _encoded(flags: Flags) -> Flags:
+    return {name: Encoded(encode(value).decode()) for name, value in flags.items()}

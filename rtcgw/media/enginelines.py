@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
-from copy import copy
+from functools import lru_cache
 
 from attrs import define, evolve, field, frozen
 
@@ -109,10 +109,18 @@ class Side:
 
     def copied(self) -> Side:
         """The side as it is, to come back to."""
-        made = copy(self)
-        made.places, made.lines, made.codecs = dict(self.places), dict(self.lines), dict(self.codecs)
-        made.told = dict(self.told)
-        return made
+        return Side(
+            self.access,
+            self.origin,
+            self.slots,
+            dict(self.places),
+            dict(self.lines),
+            dict(self.codecs),
+            dict(self.told),
+            self.waits,
+            self.real,
+            self.fixed,
+        )
 
     def place(self, kind: str, proto: str) -> None:
         """Give the kind a place of ours, for an offer of ours; a line that was refused comes back as a new one."""
@@ -239,18 +247,26 @@ def _of_core(session: Session, media: Media) -> Media:
     """A phone's line for the engine. RFC 8643's keys beside RTP/AVP are shown as RTP/SAVP, which means the same:
     the engine would take them for nothing in an answer that it writes for the phone."""
     host = session.host_of(media) or ""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        raise refuse("the phone's media address is no IP address") from None
-    if address.is_multicast or host == "255.255.255.255":
-        raise refuse("the phone's media address is no single host's")
+    problem = _problem(host)
+    if problem:
+        raise refuse(problem)
     attributes = {name: media.attributes[name] for name in _OF_CORE if name in media.attributes}
     keys = _keys(media)
     if keys:
         attributes["crypto"] = keys
     proto = "RTP/SAVPF" if keys else "RTP/AVPF" if media.kind == VIDEO else "RTP/AVP"
     return Media(media.kind, media.port, proto, [], host, None, session.direction_of(media), attributes)
+
+
+@lru_cache(maxsize=1024)
+def _problem(host: str) -> str:
+    """Why media cannot be sent there; '' where they can. Names are not resolved."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return "the phone's media address is no IP address"
+    is_many = address.is_multicast or host == "255.255.255.255"
+    return "the phone's media address is no single host's" if is_many else ""
 
 
 def _keys(media: Media) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from itertools import count
 from typing import TypeAlias, Union
 
@@ -40,16 +41,35 @@ class NgTimeout(NgError):
     """The engine did not answer in time."""
 
 
+class Encoded(str):
+    """A value that was encoded once for many requests; it is the text of its bencode, all ASCII."""
+
+    __slots__ = ()
+
+
 def encode(value: Value) -> bytes:
     """A value as bencode; dictionary keys in the order given, text as UTF-8."""
     if isinstance(value, str):
+        if type(value) is Encoded:
+            return value.encode()
         data = value.encode()
         return b"%d:%b" % (len(data), data)
     if isinstance(value, int):
         return b"i%de" % value
     if isinstance(value, Mapping):
-        return b"d" + b"".join(encode(key) + encode(item) for key, item in value.items()) + b"e"
+        parts = [b"d"]
+        for key, item in value.items():
+            parts.append(_key(key))
+            parts.append(encode(item))
+        parts.append(b"e")
+        return b"".join(parts)
     return b"l" + b"".join(map(encode, value)) + b"e"
+
+
+@lru_cache(maxsize=256)
+def _key(key: str) -> bytes:
+    """A dictionary's key; they are always the same."""
+    return encode(key)
 
 
 def decode(data: bytes) -> Value:

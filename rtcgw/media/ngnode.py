@@ -14,7 +14,6 @@ none of ours was left behind by a gateway that was killed, or by a move, and is 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import Enum
 from itertools import islice
 from typing import Protocol
 
@@ -23,7 +22,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from rtcgw.machine import Machine, Row, Table, Timer
+from rtcgw.machine import Machine, Row, Symbol, Table, Timer
 from rtcgw.media.ng import NgClient, NgTimeout, Reply, Value
 from rtcgw.media.sockets import Address
 
@@ -64,7 +63,7 @@ class Tenant(Protocol):
         """Whether the first sound of its callee is waited for."""
 
 
-class NodeState(Enum):
+class NodeState(Symbol):
     """Whether the engine lives."""
 
     UNKNOWN = "not yet asked"
@@ -74,7 +73,7 @@ class NodeState(Enum):
     STOPPED = "stopped"
 
 
-class NodeEvent(Enum):
+class NodeEvent(Symbol):
     """What moves a node."""
 
     ANSWERED = "it answered"

@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rtcgw.media import ng
 from rtcgw.media.backend import Access, MediaError, MediaNews, Party
-from rtcgw.media.ng import NgClient, NgError, NgTimeout, Reply, Value, decode, encode
+from rtcgw.media.ng import Encoded, NgClient, NgError, NgTimeout, Reply, Value, decode, encode
 from rtcgw.media.ngnode import NodeState
 from rtcgw.media.rtpengine import RtpengineBackend, RtpengineSettings
 from rtcgw.model.identity import SessionId
@@ -40,6 +40,12 @@ class TestBencode(SynchronousTestCase):
         except ValueError:
             return
         self.assertTrue(data)
+
+    def test_encoded_before(self) -> None:
+        """What is encoded once for many requests goes out as it would have otherwise."""
+        flags: dict[str, Value] = {"a": ["x", 1], "b": {"c": "d"}}
+        once = {name: Encoded(encode(value).decode()) for name, value in flags.items()}
+        self.assertEqual(encode(once), encode(flags))
 
     def test_bounds(self) -> None:
         """Too deep, cut short, or followed by something: no value."""

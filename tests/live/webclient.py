@@ -16,6 +16,7 @@ import base64
 import json
 import os
 from collections import deque
+from contextlib import suppress
 from typing import Any, cast
 
 from attrs import define
@@ -29,6 +30,7 @@ from twisted.python.failure import Failure
 from rtcgw.media.codecs import DTMF
 from tests.live.waiting import HOST, reactor, until, within
 from tests.peers.browser import frame
+from tests.peers.plain import PlainPeer
 from tests.peers.rtp import RtpEnd
 from tests.peers.webrtc import WebRtcPeer
 
@@ -37,16 +39,18 @@ TONE = 440
 
 
 class Media(DatagramProtocol):
-    """The media endpoint of one call on a UDP port of its own."""
+    """The media endpoint of one call on a UDP port of its own, of an address of `host`. `ice` False: without ICE."""
 
-    def __init__(self, tone: float = TONE) -> None:
-        self.peer = WebRtcPeer(reactor, self._send)
+    def __init__(self, tone: float = TONE, host: str = HOST, ice: bool = True) -> None:
+        self._host = host
+        self._port = reactor.listenUDP(0, self, interface=host)
+        here = (host, self._port.getHost().port)
+        self.peer = WebRtcPeer(reactor, self._send) if ice else PlainPeer(reactor, self._send, here)
         self.tone = tone
         self.first_heard: float | None = None
         """The reactor's seconds when the first packet of sound came."""
         self.end = RtpEnd(self.peer.send_rtp, frequency=tone)
         self.peer.on_rtp = self._heard
-        self._port = reactor.listenUDP(0, self, interface=HOST)
         self._clock = LoopingCall(self._play)
         self._clock.clock = reactor
         self._clock.start(0.02, now=False)
@@ -66,6 +70,12 @@ class Media(DatagramProtocol):
         self._tune()
         return answer
 
+    async def move(self) -> None:
+        """Another port from now on, as when a NAT forgets the one before."""
+        before, self.transport = self._port, None
+        self._port = reactor.listenUDP(0, self, interface=self._host)
+        await before.stopListening()
+
     async def close(self) -> None:
         """Say goodbye and free the port."""
         if self._clock.running:
@@ -77,8 +87,8 @@ class Media(DatagramProtocol):
         self.peer.datagram(datagram, addr)
 
     def _send(self, datagram: bytes, address: tuple[str, int]) -> None:
-        if self.transport is not None:
-            cast(Any, self.transport).write(datagram, address)
+        with suppress(OSError):
+            self._port.socket.sendto(datagram, address)  # `transport` is cleared by the port that closes last
 
     def _tune(self) -> None:
         """Speak G.711 by the law, and press keys by the payload type, that the other side prefers."""
@@ -169,6 +179,10 @@ class WebClient(Protocol):
         self.port = port
         self.received: deque[dict[str, Any]] = deque()
         self.calls: list[Call] = []
+        self.host = HOST
+        """The address of its media."""
+        self.ice = True
+        """Its media have ICE."""
         self.closed_with: int | None = None
         self.lost = False
         self._buffer = b""
@@ -308,14 +322,17 @@ class WebClient(Protocol):
 
     # -- what a page does ------------------------------------------------------------------
 
-    async def login(self, token: str, capabilities: tuple[str, ...] = ("progress", "trickle")) -> dict[str, Any]:
-        """Log in by a token."""
-        sent = self.send("LOGIN", token=token, capabilities=list(capabilities))
+    async def login(
+        self, token: str, capabilities: tuple[str, ...] = ("progress", "trickle"), ice: bool = True
+    ) -> dict[str, Any]:
+        """Log in by a token. `ice` False: as a client whose media have no ICE."""
+        self.ice = ice
+        sent = self.send("LOGIN", token=token, capabilities=list(capabilities), ice=ice)
         return await self.expect("OK", for_="LOGIN", id=sent)
 
     async def call(self, to: str, tone: float = TONE) -> Call:
         """Call somebody; comes back when the call has its name."""
-        media = Media(tone)
+        media = Media(tone, self.host, self.ice)
         sent = self.send("OFFER", to=to, sdp=media.offer())
         call = Call(self, "", media)
         self.calls.append(call)
@@ -326,6 +343,6 @@ class WebClient(Protocol):
     async def called(self, timeout: float = 10, tone: float = TONE, **fields: Any) -> Call:
         """Wait to be called."""
         offer = await self.expect("OFFER", timeout, sdpType="offer", **fields)
-        call = Call(self, offer["session"], Media(tone), offer["sdp"])
+        call = Call(self, offer["session"], Media(tone, self.host, self.ice), offer["sdp"])
         self.calls.append(call)
         return call

@@ -77,6 +77,7 @@ class Relay(DatagramProtocol):
         "up",
     )
 
+    # long: the state of a line, each name with its meaning; there is no step in it
     def __init__(
         self,
         kind: str,

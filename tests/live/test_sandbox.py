@@ -32,6 +32,35 @@ PICTURE = """(selector) => {
 }"""
 """How many pictures a video element has shown, and the mean red, green and blue of the present one."""
 
+ASKING = """
+(() => {
+  const work = `onrtctransform = ({ transformer }) => {
+    transformer.readable.pipeTo(transformer.writable);
+    onmessage = () => transformer.sendKeyFrameRequest().then(() => postMessage('asked'), (e) => postMessage(String(e)));
+  }`;
+  const Original = RTCPeerConnection;
+  globalThis.RTCPeerConnection = class extends Original {
+    constructor(configuration) {
+      super(configuration);
+      globalThis.peer = this;
+      this.addEventListener('track', ({ receiver, track }) => {
+        if (track.kind !== 'video' || receiver.transform) return;
+        globalThis.worker = new Worker(URL.createObjectURL(new Blob([work], { type: 'text/javascript' })));
+        receiver.transform = new RTCRtpScriptTransform(globalThis.worker);
+      });
+    }
+  };
+  globalThis.ask = () => new Promise((resolve) => {
+    globalThis.worker.onmessage = ({ data }) => resolve(data);
+    globalThis.worker.postMessage('');
+  });
+})();
+"""
+"""A browser that asks for a whole picture when `ask()` says so, as if it had lost one."""
+WHOLE = """(async () => [...(await peer.getStats()).values()]
+  .find(({ type, kind }) => type === 'outbound-rtp' && kind === 'video').keyFramesEncoded)()"""
+"""Whole pictures that the browser has sent."""
+
 
 @need("chromium")
 class SandboxTests(TestCase):
@@ -55,12 +84,15 @@ class SandboxTests(TestCase):
         await self.gateway.stop(15)
         self.assertNotRegex(self.gateway.log(), FAULT)
 
-    async def page(self, user: str, microphone: int = MICROPHONE) -> Page:
+    async def page(self, user: str, microphone: int = MICROPHONE, script: str = "") -> Page:
         """A browser with the softphone, logged in."""
-        browser = Browser(reactor, self.folder / user, microphone=microphone)
+        browser = Browser(reactor, self.folder / user, microphone=microphone, script=script)
         self.addCleanup(browser.stop)
         await browser.start()
         page = await browser.open(f"http://127.0.0.1:{WEB}/")
+        if script:  # may need what the page's own policy forbids: a worker of its own
+            await page.send("Page.setBypassCSP", enabled=True)
+            await page.go(f"http://127.0.0.1:{WEB}/")
         await page.until("!document.querySelector('#login').hidden")
         await page.type("#user", user)
         await page.type("#password", user)
@@ -113,6 +145,20 @@ class SandboxTests(TestCase):
         await page.click("#hangup")
         await self.state(page, "Hangup")
         self.assertEqual(page.errors, [])
+
+    async def test_whole_picture(self) -> None:
+        """Your browser has lost a picture and asks for a whole one: asked through the phone and back, it sends one."""
+        page = await self.page("alice", script=ASKING)
+        await page.type("#address", "echo")
+        await page.click("#video-call")
+        await self.state(page, "InCall")
+        await self.sees_itself(page)
+        before = await page.evaluate(WHOLE)
+        self.assertEqual(await page.evaluate("ask()"), "asked")
+        end = reactor.seconds() + 5
+        while await page.evaluate(WHOLE) == before:
+            self.assertLess(reactor.seconds(), end, "no whole picture was sent")
+        await self.sees_itself(page)
 
     async def test_video_in_a_call(self) -> None:
         """The camera goes on in a call, off, and on again: you see yourself while it is on, and hear all the while."""

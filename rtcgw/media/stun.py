@@ -63,8 +63,11 @@ def nominates(message: stun.Message) -> bool:
 
 
 def success(request: stun.Message, address: tuple[str, int], password: bytes) -> bytes:
-    """The answer to a proven request: where it was seen to come from, with integrity and fingerprint."""
+    """The answer to a proven request: where it was seen to come from, with integrity and fingerprint.
+
+    A socket for both families shows an IPv4 address as `::ffff:192.0.2.1`; its owner knows nothing of that.
+    """
     response = stun.Message(stun.Method.BINDING, stun.Class.RESPONSE, request.transaction_id)
-    response.attributes["XOR-MAPPED-ADDRESS"] = address
+    response.attributes["XOR-MAPPED-ADDRESS"] = address[0].removeprefix("::ffff:"), address[1]
     response.add_message_integrity(password)
     return bytes(response)

@@ -312,7 +312,9 @@ class Call:
         told = _NEWS.get(news.state)
         log.emit(
             LogLevel.info if news.state in _NOTABLE else LogLevel.debug,
-            "call {session}: media {party} {state}",
+            "call {session}: media {party} {state}: {detail}"
+            if news.detail
+            else "call {session}: media {party} {state}",
             session=self.session,
             party=news.party.value,
             state=news.state.value,
@@ -420,7 +422,7 @@ _NEWS: Final[Mapping[News, Callable[[Call, MediaNews], None]]] = {
     News.KEYFRAME: Call._wants_keyframe,
     News.LOST: Call._lost,
 }
-_NOTABLE: Final = frozenset({News.STALLED, News.MOVED, News.SILENT, News.HEARD})
+_NOTABLE: Final = frozenset({News.STALLED, News.MOVED, News.SILENT, News.HEARD, News.LOST})
 """News that an operator looks for when somebody complains."""
 
 _S, _E = CallState, CallEvent

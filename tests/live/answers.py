@@ -8,7 +8,6 @@ from typing import TypeAlias
 from rtcgw.media import sdp
 from tests.live.picture import Picture
 from tests.live.sound import Sound
-from tests.live.waiting import HOST
 
 Part: TypeAlias = Sound | Picture
 """One end of the phone's media."""
@@ -16,7 +15,8 @@ Part: TypeAlias = Sound | Picture
 
 def described(offer: sdp.Session, parts: Sequence[Part], version: int) -> str:
     """The answer to `offer`: each of its lines taken by the first of `parts` that fits, or refused with port 0."""
-    lines = ["v=0", f"o=- 9 {version} IN IP4 {HOST}", "s=-", f"c=IN IP4 {HOST}", "t=0 0"]
+    here = sdp.net(parts[0].host)
+    lines = ["v=0", f"o=- 9 {version} {here}", "s=-", f"c={here}", "t=0 0"]
     for media in offer.media:
         part = fitting(media, parts)
         if part is None:

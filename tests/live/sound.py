@@ -87,7 +87,10 @@ def _a_law(codes: NDArray[np.int_]) -> Samples:
 
 
 class RtpPort(DatagramProtocol):
-    """A UDP port that takes RTP packets, counts them by payload type, and notes when each came."""
+    """A UDP port that takes RTP packets, counts them by payload type and source, and notes when each came."""
+
+    host = HOST
+    """Its address."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -95,11 +98,12 @@ class RtpPort(DatagramProtocol):
         self.arrivals: list[float] = []
         """The reactor's seconds."""
         self.types: Counter[int] = Counter()
+        self.sources: Counter[int] = Counter()
         self._open: Any = None
 
     def listen(self) -> None:
         """Open it."""
-        self._open = reactor.listenUDP(self.port, self, interface=HOST)
+        self._open = reactor.listenUDP(self.port, self, interface=self.host)
 
     async def close(self) -> None:
         """Close it."""
@@ -115,12 +119,13 @@ class RtpPort(DatagramProtocol):
     def datagramReceived(self, datagram: bytes, addr: Any) -> None:
         if len(datagram) < 12 or datagram[0] >> 6 != 2:
             return
-        first, second, sequence, stamp, _ = _HEAD.unpack_from(datagram)
+        first, second, sequence, stamp, source = _HEAD.unpack_from(datagram)
         start = 12 + 4 * (first & 15)
         if first & 0x10:
             start += 4 + 4 * int.from_bytes(datagram[start + 2 : start + 4], "big")
         self.arrivals.append(reactor.seconds())
         self.types[second & 127] += 1
+        self.sources[source] += 1
         self.packet(second & 127, bool(second & 128), sequence, stamp, datagram[start:])
 
     def packet(self, pt: int, marker: bool, sequence: int, stamp: int, payload: bytes) -> None:

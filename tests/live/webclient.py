@@ -39,13 +39,20 @@ TONE = 440
 
 
 class Media(DatagramProtocol):
-    """The media endpoint of one call on a UDP port of its own, of an address of `host`. `ice` False: without ICE."""
+    """The media endpoint of one call on a UDP port of its own, of an address of `host`.
 
-    def __init__(self, tone: float = TONE, host: str = HOST, ice: bool = True) -> None:
+    `ice` False: without ICE. `pictures`: a line of VP8 beside the sound, for whoever feeds it.
+    """
+
+    def __init__(self, tone: float = TONE, host: str = HOST, ice: bool = True, pictures: bool = False) -> None:
         self._host = host
         self._port = reactor.listenUDP(0, self, interface=host)
         here = (host, self._port.getHost().port)
-        self.peer = WebRtcPeer(reactor, self._send) if ice else PlainPeer(reactor, self._send, here)
+        kinds = ("video",) if pictures else ()
+        self.peer = (
+            WebRtcPeer(reactor, self._send, extras=kinds) if ice else PlainPeer(reactor, self._send, here, extras=kinds)
+        )
+        self.peer.is_v6 = ":" in host
         self.tone = tone
         self.first_heard: float | None = None
         """The reactor's seconds when the first packet of sound came."""
@@ -183,6 +190,8 @@ class WebClient(Protocol):
         """The address of its media."""
         self.ice = True
         """Its media have ICE."""
+        self.pictures = False
+        """Its calls have pictures."""
         self.closed_with: int | None = None
         self.lost = False
         self._buffer = b""
@@ -332,7 +341,7 @@ class WebClient(Protocol):
 
     async def call(self, to: str, tone: float = TONE) -> Call:
         """Call somebody; comes back when the call has its name."""
-        media = Media(tone, self.host, self.ice)
+        media = Media(tone, self.host, self.ice, self.pictures)
         sent = self.send("OFFER", to=to, sdp=media.offer())
         call = Call(self, "", media)
         self.calls.append(call)
@@ -343,6 +352,6 @@ class WebClient(Protocol):
     async def called(self, timeout: float = 10, tone: float = TONE, **fields: Any) -> Call:
         """Wait to be called."""
         offer = await self.expect("OFFER", timeout, sdpType="offer", **fields)
-        call = Call(self, offer["session"], Media(tone, self.host, self.ice), offer["sdp"])
+        call = Call(self, offer["session"], Media(tone, self.host, self.ice, self.pictures), offer["sdp"])
         self.calls.append(call)
         return call

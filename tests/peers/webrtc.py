@@ -59,6 +59,10 @@ class WebRtcPeer:
         """DTLS client."""
         self.controlling = True
         """False where a gateway that is not ICE-lite has offered (RFC 8445 §6.1.1)."""
+        self.is_v6 = False
+        """It is at an IPv6 address, and takes a candidate of that family."""
+        self.mapped: Address | None = None
+        """Where the other end says that it is."""
         self.fingerprint = self.identity.fingerprint
         self.version = 0
         self.remote: Session | None = None
@@ -104,7 +108,9 @@ class WebRtcPeer:
     def _take(self, sdp: str) -> Session:
         session = self.remote = parse(sdp)
         audio = next(media for media in session.media if media.kind == "audio")
-        host, port, *_ = (audio.get("candidate") or "").split()[4:6] or ["", "0"]
+        candidates = [value.split()[4:6] for value in audio.attributes.get("candidate", ())]
+        fitting = (one for one in candidates if (":" in one[0]) is self.is_v6)
+        host, port = next(fitting, ["", "0"])
         self.target = None if host.endswith(".local") else (host, int(port))  # a hidden address: nobody to ask here
         prints = (Fingerprint.parse(value) for value in audio.attributes.get("fingerprint", ()))
         self._theirs = [one for one in prints if one is not None]
@@ -227,6 +233,7 @@ class WebRtcPeer:
         elif message.message_class is stun.Class.RESPONSE and self.remote is not None and not self.answered:
             audio = next(media for media in self.remote.media if media.kind == "audio")
             self.answered = message.check_message_integrity((audio.get("ice-pwd") or "").encode())
+            self.mapped = message.attributes["XOR-MAPPED-ADDRESS"]
             if self.answered and self.active and self._association is None:
                 self._association = Association(self.identity, client=True)
                 self._step(self._association.start)

@@ -13,10 +13,13 @@ from tests.live.ims.subscribers import named
 from tests.live.requirements import need
 from tests.live.rtpengine import Rtpengine
 from tests.live.sound import G711, Sound
+from tests.live.storm import pause
 from tests.live.waiting import until
 from tests.live.webclient import TONE, WebClient
 
 PHONE_TONE = 700
+LEARNED = 5.0
+"""Seconds after which rtpengine follows no client that merely sends from elsewhere."""
 
 
 class PlainCase(GatewayCase):
@@ -56,6 +59,27 @@ class PlainCase(GatewayCase):
         await call.hang_up()
         self.assertEqual(await there.ended(), "BYE")
 
+    async def check_offers_anew(self) -> None:
+        """In the middle of a call the client moves and says so in a new offer; the phone is not asked."""
+        client, phone = await self.client(), await self.answerer()
+        call = await client.call(phone.who.uri)
+        there = await phone.called()
+        there.answer()
+        await call.answered()
+        await call.hears(PHONE_TONE)
+        await pause(LEARNED)
+        await call.media.move()
+        sent = client.send("OFFER", session=call.session, sdp=call.media.offer())
+        answer = await client.expect("OK", for_="OFFER", id=sent)
+        call.media.accept(answer["sdp"])
+        there.sound.forget()
+        await there.hears(TONE)
+        heard = call.media.end.received
+        await until("the client hears on", lambda: call.media.end.received > heard + 50, 5)
+        self.assertEqual((phone.methods["INVITE"], phone.methods["UPDATE"]), (1, 0))
+        await call.hang_up()
+        self.assertEqual(await there.ended(), "BYE")
+
     async def check_is_called(self) -> None:
         """A phone calls the client."""
         client = await self.client()
@@ -82,6 +106,10 @@ class EmbeddedTests(PlainCase):
         """Both hear each other, before and after the client has moved."""
         await self.check_calls()
 
+    async def test_offers_anew(self) -> None:
+        """A client that says where it has moved to is found there, at any time."""
+        await self.check_offers_anew()
+
     async def test_is_called(self) -> None:
         """Both hear each other."""
         await self.check_is_called()
@@ -99,6 +127,10 @@ class RtpengineTests(PlainCase):
     async def test_calls(self) -> None:
         """Both hear each other, before and after the client has moved."""
         await self.check_calls()
+
+    async def test_offers_anew(self) -> None:
+        """A client that says where it has moved to is found there, at any time."""
+        await self.check_offers_anew()
 
     async def test_is_called(self) -> None:
         """Both hear each other."""

@@ -81,6 +81,8 @@ class Media(DatagramProtocol):
         """Another port from now on, as when a NAT forgets the one before."""
         before, self.transport = self._port, None
         self._port = reactor.listenUDP(0, self, interface=self._host)
+        if isinstance(self.peer, PlainPeer):
+            self.peer.address = (self._host, self._port.getHost().port)
         await before.stopListening()
 
     async def close(self) -> None:

@@ -10,7 +10,7 @@ gateway leaves behind is found by its mark (`ngnode.py`).
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from itertools import count
 from typing import Any
 
@@ -98,6 +98,14 @@ class RtpengineBackend:
         if opened:
             asked.addBoth(self._then_close)
         return asked
+
+    def rows(self) -> list[Mapping[str, object]]:
+        """See `IMediaBackend`: each engine."""
+        converting = f"{self.places.used} of {self.places.limit}"
+        return [
+            {"carrier": node, "state": node.machine.state.value, "calls": len(node.sessions), "converting": converting}
+            for node in self.nodes
+        ]
 
     def open(
         self, session: SessionId, caller: Access, callee: Access, on_news: OnNews, peer: PeerProfile = PLAIN_PEER

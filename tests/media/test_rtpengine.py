@@ -9,8 +9,8 @@ from rtcgw.media.backend import Access, IMediaSession, MediaError, MediaNews, Pa
 from rtcgw.media.rtpengine import RtpengineBackend, RtpengineSettings
 from rtcgw.media.sdp import parse
 from rtcgw.model.identity import SessionId
-from rtcgw.model.reason import Reason
 from rtcgw.model.peer import PLAIN_PEER, PeerProfile
+from rtcgw.model.reason import Reason
 from tests.media.engine import FakeEngine
 from tests.media.memory import Network, phone_sdp
 from tests.media.test_sdp import WEBRTC, names

@@ -129,7 +129,7 @@ class EngineSession:
         told = self._told
         if told is not None and told[:2] == (origin, sdp):
             self._is_final = self._is_final or final
-            return told[2]
+            return self._run(lambda: self.exchange.unmuted(told[2])) if final and self.exchange.is_muted else told[2]
         heard = self._hear(origin, sdp)
         self._is_final = self._is_final or final
         if self._open is not origin.other or not self._side(origin.other).real:
@@ -239,6 +239,7 @@ class EngineSession:
             lines = await self.exchange.answer(origin)
             if self.exchange.has_lost_keys():
                 _, lines = await self.exchange.again(origin.other, mirrored=False)
+        await self.exchange.mute(origin is Party.CALLEE and self._side(origin).on_web and not self._is_final)
         other = self._side(origin.other)
         text = other.origin.text if self._is_quiet else self.exchange.write(origin.other, lines, offering=False)
         self._told = (origin, sdp, text)

@@ -62,6 +62,8 @@ class Exchange:
         """The engine knows both tags."""
         self._places = places
         self._has_place = False
+        self.is_muted = False
+        """The engine passes on nothing that the browser says."""
 
     # -- what is told ------------------------------------------------------------------------------------------
 
@@ -127,7 +129,7 @@ class Exchange:
     def moved(self, ask: Ask) -> None:
         """Another engine has the call from now on, and knows nothing of it."""
         self.ask = ask
-        self.is_met = False
+        self.is_met = self.is_muted = False
 
     async def offer(self, origin: Party, settled: bool = False, instead: Mapping[str, Media] | None = None) -> Lines:
         """Show an offer of `origin`; the engine's lines for the other party. `instead`: lines shown for its own."""
@@ -171,6 +173,18 @@ class Exchange:
         self.is_met = True
         self._hold_place(self._converts(origin, lines))
         return lines
+
+    async def mute(self, is_muted: bool) -> None:
+        """Have the engine keep to itself what the browser says, or pass it on again."""
+        if is_muted is not self.is_muted:
+            command = "block media" if is_muted else "unblock media"
+            await self._request({"command": command, "call-id": self.call, "from-tag": self.web.value})
+            self.is_muted = is_muted
+
+    async def unmuted(self, told: str) -> str:
+        """The early answer that made us tell somebody `told` has become the final one."""
+        await self.mute(False)
+        return told
 
     async def early_answer(self, origin: Party) -> Lines:
         """Show an answer made up for `origin`, which has said nothing; the engine's lines for the one who offered."""
@@ -262,19 +276,28 @@ class Exchange:
         else:
             message.update(engineflags.for_web(command, self._has_ice))
         message.update(more or {})
+        reply = await self._request(message)
+        return self._read(command, reply)
+
+    async def _request(self, message: Mapping[str, Value]) -> Reply:
+        """The engine's reply. Raises `MediaError` for all but `ok`."""
+        command = message["command"]
         try:
             reply = await self.ask(message)
         except NgError as error:
             kind = SilentError if isinstance(error, NgTimeout) else MediaError
-            raise kind(Reason.MEDIA_FAILED, f"rtpengine {command}: {error}") from None
-        return self._read(command, reply)
-
-    def _read(self, command: str, reply: Reply) -> Lines:
+            raise kind(Reason.MEDIA_FAILED, f"rtpengine {command!s}: {error}") from None
         if reply.get("result") == "load limit":
             raise FullError(Reason.OVERLOADED, f"rtpengine: {str(reply.get('message', 'load limit'))[:100]}")
+        if reply.get("result") != "ok":
+            why = str(reply.get("error-reason", reply))[:200]
+            raise MediaError(Reason.MEDIA_FAILED, f"rtpengine {command!s}: {why}")
+        return reply
+
+    def _read(self, command: str, reply: Reply) -> Lines:
         sdp = reply.get("sdp")
-        if reply.get("result") != "ok" or not isinstance(sdp, str):
-            raise MediaError(Reason.MEDIA_FAILED, f"rtpengine {command}: {str(reply.get('error-reason', reply))[:200]}")
+        if not isinstance(sdp, str):
+            raise MediaError(Reason.MEDIA_FAILED, f"rtpengine {command}: {str(reply)[:200]}")
         try:
             return enginelines.engine_lines(sdp, self._kinds)
         except (SdpError, ValueError) as error:

@@ -71,6 +71,22 @@ class CallTests(EngineCase):
         browser.voice.connect(where(answer, "audio"))
         await self.hear(browser, phone)
 
+    async def test_called_page_is_not_heard(self) -> None:
+        """A page that is called and has answered early is connected, and heard only when it answers."""
+        session = self.open(await self.start(), caller=Access.CORE)
+        browser, phone = self.browser(G711(0)), self.phone(G711(0))
+        wanted = f"m=audio {phone.port} RTP/AVP 0\r\na=sendrecv\r\n"
+        head = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
+        early = browser.answer(await self.told(session.offer(Party.CALLER, head + wanted)))
+        answer = await self.told(session.answer(Party.CALLEE, early, False))
+        phone.connect(where(answer, "audio"))
+        await until("the browser connects", lambda: browser.connected)
+        browser.voice.connect(where(answer, "audio"))
+        await until("the browser hears the phone", lambda: len(browser.voice.arrivals) > 30)
+        self.assertEqual(len(phone.arrivals), 0)
+        await self.told(session.answer(Party.CALLEE, early, True))
+        await self.hear(browser, phone)
+
     async def test_offerless_call(self) -> None:
         """A phone that calls without an offer and has another codec than the browser took: both hear each other."""
         session = self.open(await self.start(), caller=Access.CORE)

@@ -25,6 +25,8 @@ class Call:
     """Tag to the ufrag that it has shown."""
     packets: dict[str, int] = field(factory=dict)
     """Tag to packets of sound, for `query`; set by a test."""
+    blocked: str = ""
+    """Whose media are not passed on."""
 
 
 @define(eq=False)
@@ -96,6 +98,9 @@ class FakeEngine:
         if name not in self.calls:
             return {"result": "error", "error-reason": "Unknown call-id"}
         call = self.calls[name]
+        if command in ("block media", "unblock media"):
+            call.blocked = str(request["from-tag"]) if command == "block media" else ""
+            return {"result": "ok"}
         if command == "delete":
             del self.calls[name]
         if command in ("delete", "query"):

@@ -199,6 +199,17 @@ class TestEarly(Changing):
         self.assertNotIn("fingerprint", str(self.engine.last["sdp"]))
         self.assertNotIn("127.0.0.1:9", early)
 
+    def test_called_page_is_not_heard(self) -> None:
+        """A called page that answers early connects, and the engine keeps what it says to itself until it answers."""
+        for final in (page("audio"), page("audio", ufrag="u2")):
+            session = self.open(Access.CORE)
+            self.now(session.offer(Party.CALLER, phone_sdp("0 101")))
+            name = next(reversed(self.engine.calls))
+            self.now(session.answer(Party.CALLEE, page("audio"), False))
+            self.assertEqual(self.engine.calls[name].blocked, "callee")
+            self.now(session.answer(Party.CALLEE, final, True))
+            self.assertEqual(self.engine.calls[name].blocked, "")
+
     def test_second_way(self) -> None:
         """The phone refuses encryption: the fallback's offer is plain, under the same ports, and there is no third."""
         peer = PeerProfile(srtp=Srtp.SDES, fallback=PeerProfile("plain", codecs=("PCMU",)))

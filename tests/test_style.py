@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from twisted.trial.unittest import TestCase
 
@@ -41,34 +43,36 @@ def excused(node: Function, lines: list[str]) -> bool:
     return any("# long: " in line for line in lines[max(above - 2, 0) : node.body[0].lineno])
 
 
+class Source(NamedTuple):
+    """What is asked of a file."""
+
+    lines: int
+    opens: bool
+    """It is empty, or its first word is what it is."""
+    long: tuple[str, ...]
+    """Its functions that are too long and do not say why."""
+
+
+@cache
+def read(path: Path) -> Source:
+    """The file, read and parsed once for all tests."""
+    text = path.read_text(encoding="utf-8")
+    lines, tree = text.splitlines(), ast.parse(text)
+    long = (node for node in functions(tree) if length(node) > FUNCTION and not excused(node, lines))
+    told = tuple(f"{path.relative_to(ROOT)}:{node.lineno} {node.name}: {length(node)} lines" for node in long)
+    return Source(len(lines), not text or ast.get_docstring(tree) is not None, told)
+
+
 class StyleTests(TestCase):
     def test_modules_are_short(self) -> None:
         """A module that nobody can hold in their head is two modules."""
-        long = {
-            str(path.relative_to(ROOT)): count
-            for path in sources()
-            if (count := len(path.read_text(encoding="utf-8").splitlines())) > MODULE
-        }
+        long = {str(path.relative_to(ROOT)): count for path in sources() if (count := read(path).lines) > MODULE}
         self.assertEqual(long, {})
 
     def test_functions_are_short(self) -> None:
         """A function fits on a screen, or says why not."""
-        found = []
-        for path in sources():
-            text = path.read_text(encoding="utf-8")
-            lines = text.splitlines()
-            found += [
-                f"{path.relative_to(ROOT)}:{node.lineno} {node.name}: {length(node)} lines"
-                for node in functions(ast.parse(text))
-                if length(node) > FUNCTION and not excused(node, lines)
-            ]
-        self.assertEqual(found, [])
+        self.assertEqual([long for path in sources() for long in read(path).long], [])
 
     def test_modules_open_with_prose(self) -> None:
         """The first thing in a file is what it is; a file that only marks a folder may be empty."""
-        silent = [
-            str(path.relative_to(ROOT))
-            for path in sources()
-            if (text := path.read_text(encoding="utf-8")) and not ast.get_docstring(ast.parse(text))
-        ]
-        self.assertEqual(silent, [])
+        self.assertEqual([str(path.relative_to(ROOT)) for path in sources() if not read(path).opens], [])

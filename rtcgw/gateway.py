@@ -27,9 +27,9 @@ from rtcgw.ims.routing import DialogIndex, RoutingFactory
 from rtcgw.junction import Junction
 from rtcgw.media.backend import IMediaBackend
 from rtcgw.media.direct import DirectBackend
-from rtcgw.media.embedded import EmbeddedBackend, EmbeddedSettings
-from rtcgw.media.relay import Latch
-from rtcgw.media.rtpengine import RtpengineBackend, RtpengineSettings
+from rtcgw.media.embedded.backend import EmbeddedBackend, EmbeddedSettings
+from rtcgw.media.engine.rtpengine import RtpengineBackend, RtpengineSettings
+from rtcgw.media.packets.relay import Latch
 from rtcgw.model.reason import Reason
 from rtcgw.ops.inspector import Inspector
 from rtcgw.ops.manhole import ManholeServer

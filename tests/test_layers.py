@@ -27,6 +27,9 @@ FLOORS = (
 )
 """From the ground up. A room may import from the floors below its own, never from its own or above."""
 
+MEDIA = (("packets",), ("webside",), ("embedded", "engine"))
+"""The folders of the media room, from the ground up; the two backends know nothing of each other."""
+
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
 
@@ -87,6 +90,20 @@ class FloorTests(TestCase):
     def test_nothing_imports_the_tests(self) -> None:
         """The gateway runs without its tests."""
         self.assertEqual([p for p in sources(PACKAGE) for found in imports(p) if found.split(".")[0] == "tests"], [])
+
+
+class MediaTests(TestCase):
+    def test_folders_of_the_media_room(self) -> None:
+        """Within the media room imports go down as well: a backend is built of packets, never the other way round."""
+        wrong = []
+        for number, folders in enumerate(MEDIA):
+            for folder in folders:
+                barred = {name for names in MEDIA[number:] for name in names} - {folder}
+                for path in sources(PACKAGE / "media" / folder):
+                    words = [name.split(".") for name in imports(path) if name.startswith("rtcgw.media.")]
+                    wrong += [f"{name_of(path)} imports {'.'.join(found)}" for found in words if found[2] in barred]
+        self.assertEqual(wrong, [])
+        self.assertTrue(all(sources(PACKAGE / "media" / folder) for folders in MEDIA for folder in folders))
 
 
 class ReactorTests(TestCase):

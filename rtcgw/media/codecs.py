@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from rtcgw.media.g711 import ALAW_TO_ULAW, ULAW_TO_ALAW
-from rtcgw.media.rtp import Route
+from rtcgw.media.packets.g711 import ALAW_TO_ULAW, ULAW_TO_ALAW
+from rtcgw.media.packets.route import Route
 from rtcgw.media.sdp import Codec
 
 ALLOWED = {"PCMU": 0, "PCMA": 8, "G722": 9}

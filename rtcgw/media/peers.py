@@ -15,8 +15,8 @@ from attrs import evolve, field, frozen
 
 from rtcgw.media.backend import MediaError
 from rtcgw.media.describe import Slot
-from rtcgw.media.dtls import Fingerprint
 from rtcgw.media.sdp import Codec, Direction, Media, SdpError, Session, parse
+from rtcgw.media.webside.dtls import Fingerprint
 from rtcgw.model.defaults import PTIME
 from rtcgw.model.reason import Reason
 

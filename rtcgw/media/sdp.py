@@ -5,7 +5,7 @@ odd ones of phones. What a phone gets slightly wrong is read as it was meant: pa
 without a mapping are left out, unknown lines and profiles are kept aside, a direction or an
 address may stand at session level.
 
-Not here: what is offered or answered (`session.py`, `codecs.py`) and how our own descriptions are written
+Not here: what is offered or answered (`embedded/`, `engine/`, `codecs.py`) and how our own descriptions are written
 (`describe.py`). Nothing here knows of ICE, DTLS or codecs beyond their names.
 """
 

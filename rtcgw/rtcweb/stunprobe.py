@@ -22,7 +22,7 @@ from twisted.internet.protocol import ClientFactory, DatagramProtocol, Protocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from rtcgw.media import stun
+from rtcgw.media.webside import stun
 
 WAITS: Final = (0.5, 1.0, 2.0)
 """Seconds after which the request is repeated, and at last given up (RFC 8489 §6.2.1, cut short)."""

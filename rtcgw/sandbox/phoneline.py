@@ -19,9 +19,9 @@ from twisted.internet.protocol import DatagramProtocol
 from rtcgw.config import is_loopback
 from rtcgw.media.codecs import DTMF, audio, events, ident, routes
 from rtcgw.media.describe import CORE_PROFILE, CoreLine
+from rtcgw.media.packets.rtcp import APP_FEEDBACK, parts, picture_wanted
+from rtcgw.media.packets.rtp import Timeline
 from rtcgw.media.peers import AUDIO, SECURED, VIDEO, CoreStream, refuse
-from rtcgw.media.rtcp import APP_FEEDBACK, parts, picture_wanted
-from rtcgw.media.rtp import Timeline
 from rtcgw.media.sdp import Codec, Direction
 from rtcgw.media.sockets import MAX_PACKET, Address, number, stop, writer
 

@@ -13,7 +13,7 @@ from typing import Any
 from attrs import frozen
 from twisted.internet.task import LoopingCall
 
-from rtcgw.media.g711 import encoder
+from rtcgw.media.packets.g711 import encoder
 from rtcgw.sandbox.phoneline import PhoneLine
 
 RATE = 8000

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import socket
 
-from rtcgw.media.ng import Reply, decode, encode
+from rtcgw.media.engine.ng import Reply, decode, encode
 from tests.bench.descriptions import BROWSER_ANSWER, phone
 from tests.bench.loop import HOST, Loop
 

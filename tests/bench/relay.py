@@ -16,7 +16,7 @@ from itertools import count, cycle
 
 from attrs import frozen
 
-from rtcgw.media.dtls import Identity
+from rtcgw.media.webside.dtls import Identity
 from tests.bench.descriptions import phone
 from tests.bench.gateway import Rig
 from tests.bench.loop import HOST, Loop, now

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from rtcgw.media.rtpengine import RtpengineBackend, RtpengineSettings
+from rtcgw.media.engine.rtpengine import RtpengineBackend, RtpengineSettings
 from tests.flows.case import FlowCase
 from tests.flows.rig import ECHO, Rig, configured
 from tests.media.engine import FakeEngine

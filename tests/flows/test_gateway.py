@@ -6,7 +6,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from rtcgw.gateway import build
-from rtcgw.media.embedded import EmbeddedBackend
+from rtcgw.media.embedded.backend import EmbeddedBackend
 from tests.flows.rig import ECHO, MAIN, Page, configured
 from tests.media.memory import phone_sdp
 from tests.peers.ims_core import ImsCore

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.internet.task import Clock
 
-from rtcgw.media.embedded import EmbeddedBackend, EmbeddedSettings
+from rtcgw.media.embedded.backend import EmbeddedBackend, EmbeddedSettings
 from rtcgw.model.peer import PLAIN_PEER, PeerProfile
 from tests.flows.case import FlowCase
 from tests.flows.rig import ECHO, Rig, configured

@@ -19,9 +19,9 @@ from twisted.internet.protocol import DatagramProtocol
 from twisted.trial.unittest import TestCase
 
 from rtcgw.media.backend import Access, IMediaSession, MediaNews, MediaStats, Party, Reoffer, Result
-from rtcgw.media.dtls import Identity
-from rtcgw.media.rtpengine import RtpengineBackend, RtpengineSettings
+from rtcgw.media.engine.rtpengine import RtpengineBackend, RtpengineSettings
 from rtcgw.media.sdp import Media, parse
+from rtcgw.media.webside.dtls import Identity
 from rtcgw.model.identity import SessionId
 from rtcgw.model.peer import PLAIN_PEER, PeerProfile
 from tests.live.answers import Part, described, numbered

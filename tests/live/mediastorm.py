@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
 from itertools import count
 
-from rtcgw.media.dtls import Association, Identity
+from rtcgw.media.webside.dtls import Association, Identity
 from tests.live import storm
 from tests.live.waiting import HOST
 from tests.live.webclient import Call, WebClient

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from rtcgw.media.backend import Access, Party
-from rtcgw.media.sdes import Crypto, choose
+from rtcgw.media.packets.sdes import Crypto, choose
+from rtcgw.media.packets.srtp import Transform, closing, opening
 from rtcgw.media.sdp import Media, parse
-from rtcgw.media.srtp import Transform, closing, opening
 from rtcgw.model.peer import PeerProfile, Srtp
 from tests.live.enginecase import PHONE_TONE, EngineCase, where
 from tests.live.requirements import need

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from attrs import define, evolve, field
 
-from rtcgw.media.ng import Reply, Value, decode, encode
+from rtcgw.media.engine.ng import Reply, Value, decode, encode
 from rtcgw.media.sdp import Codec, Media, Session, parse
 from tests.media.memory import Address, Network
 

@@ -8,10 +8,10 @@ from typing import cast
 from attrs import define, field
 from twisted.internet.task import Clock
 
-from rtcgw.media.relay import Latch, Relay, RtcpEnd
-from rtcgw.media.rtp import Route
+from rtcgw.media.packets.relay import Latch, Relay, RtcpEnd
+from rtcgw.media.packets.route import Route
 from rtcgw.media.sdp import Codec
-from rtcgw.media.webleg import WebLeg
+from rtcgw.media.webside.webleg import WebLeg
 
 Address = tuple[str, int]
 PHONE, PHONE_RTCP = ("198.51.100.7", 4000), ("198.51.100.7", 4001)

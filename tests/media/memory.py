@@ -17,10 +17,10 @@ from twisted.internet.task import Clock
 from zope.interface import implementer
 
 from rtcgw.media.backend import Access, IMediaSession, MediaNews, Party, Reoffer
-from rtcgw.media.embedded import EmbeddedBackend, EmbeddedSettings
-from rtcgw.media.relay import Relay
-from rtcgw.media.session import EmbeddedSession
-from rtcgw.media.webleg import WebLeg
+from rtcgw.media.embedded.backend import EmbeddedBackend, EmbeddedSettings
+from rtcgw.media.embedded.session import EmbeddedSession
+from rtcgw.media.packets.relay import Relay
+from rtcgw.media.webside.webleg import WebLeg
 from rtcgw.model.identity import SessionId
 from rtcgw.model.peer import PLAIN_PEER, PeerProfile
 from tests.peers.rtp import RtpEnd

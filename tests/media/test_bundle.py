@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from rtcgw.media.bundle import Bundle
-from rtcgw.media.relay import Latch, Relay
-from rtcgw.media.rtcp import empty_report, parts
-from rtcgw.media.rtp import Route
+from rtcgw.media.packets.bundle import Bundle
+from rtcgw.media.packets.relay import Latch, Relay
+from rtcgw.media.packets.route import Route
+from rtcgw.media.packets.rtcp import empty_report, parts
 from rtcgw.media.sdp import Codec
 from tests.media.lines import Leg
 from tests.media.test_rtcp import feedback, receiver_report

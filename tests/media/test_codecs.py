@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rtcgw.media import transcode
 from rtcgw.media.backend import Access, MediaError
 from rtcgw.media.codecs import MAX_CODECS, MAX_HEARD, Numbers, profile
-from rtcgw.media.embedded import EmbeddedSettings
+from rtcgw.media.embedded.backend import EmbeddedSettings
+from rtcgw.media.packets import transcode
 from rtcgw.media.sdp import Codec
 from rtcgw.model.identity import SessionId
 from rtcgw.model.peer import Dtmf, PeerProfile, Transcode, WhenFull

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 from twisted.trial.unittest import SynchronousTestCase
 
-from rtcgw.media.concealment import FADE, Concealer
+from rtcgw.media.packets.concealment import FADE, Concealer
 from tests.media.tones import Samples, loudest, sine
 
 

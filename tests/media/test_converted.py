@@ -6,9 +6,9 @@ import re
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rtcgw.media import srtp
-from rtcgw.media.embedded import EmbeddedSettings
-from rtcgw.media.sdes import Crypto
+from rtcgw.media.embedded.backend import EmbeddedSettings
+from rtcgw.media.packets import srtp
+from rtcgw.media.packets.sdes import Crypto
 from rtcgw.model.peer import PeerProfile, Srtp
 from tests.media.memory import BROWSER, PHONE, Bench, phone_sdp
 from tests.media.tones import OPUS, PCMA, Heard, listen, loudest, packets

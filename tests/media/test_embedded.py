@@ -6,7 +6,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from rtcgw.media.backend import Access, MediaError, Party
-from rtcgw.media.embedded import EmbeddedBackend, EmbeddedSettings
+from rtcgw.media.embedded.backend import EmbeddedBackend, EmbeddedSettings
 from rtcgw.media.sdp import parse
 from rtcgw.model.identity import SessionId
 from rtcgw.model.reason import Reason

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from rtcgw.media.backend import MediaError
-from rtcgw.media.enginecodecs import CONVERTED, DTMF, Plan, carried, offer_of_core, offer_of_web, pictures
+from rtcgw.media.engine.codecs import CONVERTED, DTMF, Plan, carried, offer_of_core, offer_of_web, pictures
 from rtcgw.media.sdp import Codec
 from rtcgw.model.peer import Dtmf, PeerProfile, Transcode, WhenFull
 

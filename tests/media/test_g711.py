@@ -6,7 +6,7 @@ from array import array
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rtcgw.media.g711 import ALAW_TO_ULAW, ULAW_TO_ALAW, alaw_to_linear, decoder, encoder, ulaw_to_linear
+from rtcgw.media.packets.g711 import ALAW_TO_ULAW, ULAW_TO_ALAW, alaw_to_linear, decoder, encoder, ulaw_to_linear
 
 LAWS = {"PCMU": ulaw_to_linear, "PCMA": alaw_to_linear}
 

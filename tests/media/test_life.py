@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from rtcgw.media.backend import Access, MediaError, MediaNews, News
-from rtcgw.media.embedded import EmbeddedSettings
+from rtcgw.media.embedded.backend import EmbeddedSettings
 from rtcgw.model.peer import PeerProfile
 from tests.media.descriptions import line, page, phone, web_line
 from tests.media.memory import Bench, phone_sdp

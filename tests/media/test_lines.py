@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from rtcgw.media.backend import Access, MediaError, News
-from rtcgw.media.embedded import EmbeddedSettings
+from rtcgw.media.embedded.backend import EmbeddedSettings
 from rtcgw.media.sdp import MAX_MEDIA
 from rtcgw.model.peer import PeerProfile
 from rtcgw.model.reason import Reason

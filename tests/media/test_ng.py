@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from rtcgw.media import ng
 from rtcgw.media.backend import Access, MediaError, MediaNews, Party
-from rtcgw.media.ng import Encoded, NgClient, NgError, NgTimeout, Reply, Value, decode, encode
-from rtcgw.media.ngnode import NodeState
-from rtcgw.media.rtpengine import RtpengineBackend, RtpengineSettings
+from rtcgw.media.engine import ng
+from rtcgw.media.engine.ng import Encoded, NgClient, NgError, NgTimeout, Reply, Value, decode, encode
+from rtcgw.media.engine.node import NodeState
+from rtcgw.media.engine.rtpengine import RtpengineBackend, RtpengineSettings
 from rtcgw.model.identity import SessionId
 from rtcgw.model.reason import Reason
 from tests.media.engine import FakeEngine

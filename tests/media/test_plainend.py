@@ -5,9 +5,9 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from rtcgw.media.backend import Access, MediaError
-from rtcgw.media.dtls import Identity
-from rtcgw.media.embedded import EmbeddedSettings
+from rtcgw.media.embedded.backend import EmbeddedSettings
 from rtcgw.media.sdp import parse
+from rtcgw.media.webside.dtls import Identity
 from rtcgw.model.identity import SessionId
 from rtcgw.model.reason import Reason
 from tests.media.descriptions import page, phone, phone_line, used, web_line

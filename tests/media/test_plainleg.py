@@ -7,10 +7,10 @@ import struct
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from rtcgw.media.dtls import Association, Fingerprint, Identity
-from rtcgw.media.plainleg import CANDIDATES, TRIES_PER_SECOND, PlainLeg
-from rtcgw.media.srtp import Transform, inbound, outbound
-from rtcgw.media.webleg import CONSENT, LegState
+from rtcgw.media.packets.srtp import Transform, inbound, outbound
+from rtcgw.media.webside.dtls import Association, Fingerprint, Identity
+from rtcgw.media.webside.plainleg import CANDIDATES, TRIES_PER_SECOND, PlainLeg
+from rtcgw.media.webside.webleg import CONSENT, LegState
 
 Address = tuple[str, int]
 CLIENT = ("192.0.2.7", 5000)

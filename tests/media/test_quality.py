@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from rtcgw.media.quality import DROPOUT, Meter, delay_impairment, mos, opinion, rating
+from rtcgw.media.packets.quality import DROPOUT, Meter, delay_impairment, mos, opinion, rating
 
 
 def run(meter: Meter, seqs: list[int], ptime: float = 0.02) -> None:

@@ -6,10 +6,10 @@ import struct
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rtcgw.media import srtp
-from rtcgw.media.relay import KEYFRAME_GAP, Latch
-from rtcgw.media.rtcp import PER_SECOND, empty_report
-from rtcgw.media.sdes import SUITES, CoreKeys, Crypto
+from rtcgw.media.packets import srtp
+from rtcgw.media.packets.relay import KEYFRAME_GAP, Latch
+from rtcgw.media.packets.rtcp import PER_SECOND, empty_report
+from rtcgw.media.packets.sdes import SUITES, CoreKeys, Crypto
 from tests.media.lines import PHONE, PHONE_RTCP, Rig
 from tests.media.test_rtcp import feedback, receiver_report
 from tests.peers.rtp import sender_report

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from rtcgw.media.rtcp import MAX_PARTS, PER_SECOND, Control, empty_report, parts, picture_wanted
-from rtcgw.media.rtp import Route, Timeline
+from rtcgw.media.packets.route import Route
+from rtcgw.media.packets.rtcp import MAX_PARTS, PER_SECOND, Control, empty_report, parts, picture_wanted
+from rtcgw.media.packets.rtp import Timeline
 from tests.peers.rtp import sender_report
 
 

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from rtcgw.media.g711 import ULAW_TO_ALAW
-from rtcgw.media.rtp import Route, Timeline, strip
+from rtcgw.media.packets.g711 import ULAW_TO_ALAW
+from rtcgw.media.packets.route import Route
+from rtcgw.media.packets.rtp import Timeline, strip
 from rtcgw.media.sdp import Codec
 
 

@@ -6,7 +6,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from rtcgw.media.backend import Access, IMediaSession, MediaError, MediaNews, Party
-from rtcgw.media.rtpengine import RtpengineBackend, RtpengineSettings
+from rtcgw.media.engine.rtpengine import RtpengineBackend, RtpengineSettings
 from rtcgw.media.sdp import parse
 from rtcgw.model.identity import SessionId
 from rtcgw.model.peer import PLAIN_PEER, PeerProfile

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 
-from rtcgw.media import engined
 from rtcgw.media.backend import Access, IMediaSession, MediaError, Party, Reoffer
+from rtcgw.media.engine import session as engined
 from rtcgw.media.sdp import Session, parse
 from rtcgw.model.peer import PLAIN_PEER, PeerProfile, Srtp, Transcode
 from rtcgw.model.reason import Reason

@@ -5,9 +5,10 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from rtcgw.media import engined, ngnode
 from rtcgw.media.backend import Access, IMediaSession, MediaError, MediaNews, MediaStats, News, Party
-from rtcgw.media.rtpengine import RtpengineBackend, RtpengineSettings
+from rtcgw.media.engine import node as ngnode
+from rtcgw.media.engine import session as engined
+from rtcgw.media.engine.rtpengine import RtpengineBackend, RtpengineSettings
 from rtcgw.media.sdp import parse
 from rtcgw.model.identity import SessionId
 from rtcgw.model.peer import PLAIN_PEER, PeerProfile

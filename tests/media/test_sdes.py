@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from rtcgw.media import srtp
-from rtcgw.media.sdes import MAX_LINE, SUITES, CoreKeys, Crypto, choose
+from rtcgw.media.packets import srtp
+from rtcgw.media.packets.sdes import MAX_LINE, SUITES, CoreKeys, Crypto, choose
 
 KEY = "WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz"
 """Of RFC 4568 §6.1's example."""

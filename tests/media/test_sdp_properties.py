@@ -17,9 +17,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from rtcgw.media import sdp
 from rtcgw.media.backend import Access, IMediaSession, MediaError, Party, Reoffer
 from rtcgw.media.codecs import ident
-from rtcgw.media.embedded import EmbeddedBackend, EmbeddedSettings
+from rtcgw.media.embedded.backend import EmbeddedBackend, EmbeddedSettings
+from rtcgw.media.embedded.session import EmbeddedSession
 from rtcgw.media.sdp import Direction, parse
-from rtcgw.media.session import EmbeddedSession
 from rtcgw.model.identity import SessionId
 from rtcgw.model.peer import PeerProfile, Srtp, Transcode
 from tests.media.descriptions import page, phone, phone_line, web_line

@@ -5,9 +5,9 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from rtcgw.media.backend import Access, MediaError
-from rtcgw.media.sdes import Crypto
-from rtcgw.media.security import MAX_KEYS
-from rtcgw.media.srtp import closing, opening
+from rtcgw.media.embedded.security import MAX_KEYS
+from rtcgw.media.packets.sdes import Crypto
+from rtcgw.media.packets.srtp import closing, opening
 from rtcgw.model.peer import PeerProfile, Srtp
 from rtcgw.model.reason import Reason
 from tests.media.descriptions import line, page, phone, phone_line, used, web_line

@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from rtcgw.media import transcode
-from rtcgw.media.pyav import Decoder, Encoder
-from rtcgw.media.recast import WINDOW
-from rtcgw.media.rtcp import Control
-from rtcgw.media.rtp import Route
+from rtcgw.media.packets import transcode
+from rtcgw.media.packets.pyav import Decoder, Encoder
+from rtcgw.media.packets.recast import WINDOW
+from rtcgw.media.packets.route import Route
+from rtcgw.media.packets.rtcp import Control
+from rtcgw.media.packets.transcode import Places, Recoder
 from rtcgw.media.sdp import Codec
-from rtcgw.media.transcode import Places, Recoder
 from tests.media.tones import (
     G722,
     HZ,

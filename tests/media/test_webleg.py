@@ -6,10 +6,10 @@ import random
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rtcgw.media import webport
 from rtcgw.media.backend import Access
-from rtcgw.media.dtls import Association, Fingerprint, Identity
-from rtcgw.media.webleg import CONSENT, HANDSHAKE, STALL, LegState
+from rtcgw.media.webside import webport
+from rtcgw.media.webside.dtls import Association, Fingerprint, Identity
+from rtcgw.media.webside.webleg import CONSENT, HANDSHAKE, STALL, LegState
 from tests.media.memory import BROWSER, Bench, phone_sdp
 
 Address = tuple[str, int]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from rtcgw.media.backend import Access, MediaError
-from rtcgw.media.embedded import EmbeddedSettings
-from rtcgw.media.relay import FORMER, Latch
+from rtcgw.media.embedded.backend import EmbeddedSettings
+from rtcgw.media.packets.relay import FORMER, Latch
 from rtcgw.model.peer import PeerProfile, Srtp
 from tests.media.descriptions import codecs, line, page, phone, phone_line, used, web_line
 from tests.media.lines import PHONE as LINE_PHONE

@@ -14,11 +14,12 @@ from av.audio.frame import AudioFrame
 from av.codec.context import CodecContext
 from numpy.typing import NDArray
 
-from rtcgw.media import g711
-from rtcgw.media.pyav import Decoder, Encoder
-from rtcgw.media.rtp import Route, Timeline
+from rtcgw.media.packets import g711
+from rtcgw.media.packets.pyav import Decoder, Encoder
+from rtcgw.media.packets.route import Route
+from rtcgw.media.packets.rtp import Timeline
+from rtcgw.media.packets.transcode import Recoder
 from rtcgw.media.sdp import Codec
-from rtcgw.media.transcode import Recoder
 
 PCMU, PCMA, G722 = Codec(0, "PCMU", 8000), Codec(8, "PCMA", 8000), Codec(9, "G722", 8000)
 OPUS = Codec(111, "OPUS", 48000, 2)

@@ -9,8 +9,8 @@ from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
 
-from rtcgw.media.dtls import Association, Fingerprint
 from rtcgw.media.sdp import Session, net, parse
+from rtcgw.media.webside.dtls import Association, Fingerprint
 from tests.peers.webrtc import Address, WebRtcPeer
 
 _OF_ICE = ("a=ice-", "a=candidate", "a=rtcp:9", "a=extmap", "a=msid", "a=ssrc")

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from functools import cache
 
-from rtcgw.media.g711 import alaw_to_linear, ulaw_to_linear
+from rtcgw.media.packets.g711 import alaw_to_linear, ulaw_to_linear
 
 RATE = 8000
 FRAME = 160

@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from aioice import stun
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from rtcgw.media.dtls import Association, DtlsError, Fingerprint, Identity
+from rtcgw.media.packets.srtp import SrtpError, Transform, inbound, outbound
 from rtcgw.media.sdp import Session, parse
-from rtcgw.media.srtp import SrtpError, Transform, inbound, outbound
+from rtcgw.media.webside.dtls import Association, DtlsError, Fingerprint, Identity
 
 Address = tuple[str, int]
 

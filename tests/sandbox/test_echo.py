@@ -6,8 +6,8 @@ import struct
 
 from attrs import define, field
 
+from rtcgw.media.packets.rtcp import APP_FEEDBACK, empty_report, parts, picture_wanted
 from rtcgw.media.peers import CorePeer, CoreStream, core_peer
-from rtcgw.media.rtcp import APP_FEEDBACK, empty_report, parts, picture_wanted
 from rtcgw.media.sdp import Direction, Session, parse
 from rtcgw.sip.dialog import Dialog
 from rtcgw.sip.message import make_response

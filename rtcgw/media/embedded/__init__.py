@@ -1,0 +1,1 @@
+"""The backend that carries the media in this process."""

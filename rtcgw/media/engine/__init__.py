@@ -1,0 +1,1 @@
+"""The backend that leaves the media to rtpengine."""

@@ -124,11 +124,16 @@ class PictureTests(PageCase):
         self.assertEqual(sections, [0, 1, 1, 1, 1])
 
     async def test_quality(self) -> None:
-        """After a few seconds the page says how good it sounds; a tap shows the numbers."""
+        """After a few seconds the page says how good it sounds, and no button moves for it; a tap shows the numbers."""
         alice, bob = await self.talk()
         await bob.click("#answer")
         await self.state(alice, "InCall", "Connected")
+        await alice.click("#keypad")
+        place = "document.querySelector('#hangup').getBoundingClientRect().top"
+        before = await alice.evaluate(place)
+        self.assertEqual(await alice.text("#quality-word"), "")
         await alice.until("document.querySelector('#quality-word').textContent === 'Good sound'")
+        self.assertEqual(await alice.evaluate(place), before)
         await alice.click("#quality summary")
         self.assertRegex(await alice.text("#quality-numbers"), r"(?s)Lost.*0\.0 % in.*Jitter.*ms.*opus")
 

@@ -19,7 +19,7 @@ export function showStage(theirs, ours) {
 
 /** @param {import('./quality.js').Quality} quality */
 export function showQuality({ word, received, sent, roundTrip }) {
-  show('quality', word !== '');
+  at('quality').classList.toggle('known', word !== '');
   at('quality-word').textContent = WORDS[word] ?? '';
   at('quality-bars').dataset.word = word;
   /** @type {[string, string][]} */

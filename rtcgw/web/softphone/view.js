@@ -143,7 +143,9 @@ export class View {
     const talking = call.state === 'InCall' || call.state === 'Reloading';
     for (const id of ['mute', 'keypad', 'video']) /** @type {HTMLButtonElement} */ (at(id)).disabled = !talking;
     if (!talking) this.#keypad(false);
-    if (!talking) show('quality', false);
+    // Its place is kept from the first second: a button that moves under a finger is pressed in vain.
+    show('quality', talking);
+    if (!talking) at('quality').classList.remove('known');
     show('avatar', !picture && at('call-pad').hidden);
     show('video-prompt', talking && call.theirs !== null && call.ours === null);
     at('video').setAttribute('aria-pressed', String(call.ours !== null));

@@ -41,6 +41,11 @@ REMOTE = "document.querySelector('#remote-video').videoWidth > 0"
 OWN = "document.querySelector('#own-video').videoWidth > 0"
 
 
+def notice(text: str) -> str:
+    """That the page shows this sentence."""
+    return f"document.querySelector('#notice-text').textContent === {text!r}"
+
+
 @need("chromium")
 class ToneTests(PageCase):
     async def test_ring_back(self) -> None:
@@ -175,16 +180,16 @@ class RefusalTests(PageCase):
         await page.type("#address", "talk")
         await page.click("#video-call")
         await self.state(page, "InCall")
-        self.assertEqual(await page.text("#notice-text"), "No camera was found. Connect one and try again.")
+        await page.until(notice("No camera was found. Connect one and try again."))
         self.assertNotIn("m=video", self.server.sent("OFFER")[0]["sdp"])
 
     async def test_change_met_another(self) -> None:
-        """Our change met one of the other side: it is made again, and the user notices nothing."""
+        """Our change met one of the other side: it is made again, and the user hears of its own outcome alone."""
         self.server.conflicts = 1
         page, _ = await self.in_call("film")
         await page.click("#video")
         await self.sent("OFFER", 3)
-        self.assertEqual(await page.text("#notice-text"), "The other side takes no video. The call goes on with sound.")
+        await page.until(notice("The other side takes no video. The call goes on with sound."))
 
     async def test_phone_adds_video(self) -> None:
         """A picture that is offered within the call is taken, and the user is asked for the camera, not filmed."""

@@ -3,32 +3,27 @@
 `parse` turns an `application/reginfo+xml` body into frozen values; `RegView` keeps the
 state that full and partial documents add up to, and says what has become of one contact.
 What follows from that is the registration machine's business.
-
-The body comes from the network, so it meets expat and nothing more: no document type, no
-entities, bounded size, depth and number of elements. A tree builder was refused: three
-element names matter, and everything else may be skipped unseen.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
-from xml.parsers import expat
 
 from attrs import define, field, frozen
 
+from rtcgw.sip.xmlbody import Bounds, XmlError, walk
+
 NAMESPACE = "urn:ietf:params:xml:ns:reginfo"
 CONTENT_TYPE = "application/reginfo+xml"
-MAX_BYTES = 65_535
-MAX_DEPTH = 12
-MAX_ELEMENTS = 4_000
+BOUNDS = Bounds(octets=65_535, depth=12, elements=4_000)
 MAX_TEXT = 1_024
 """Characters kept of one element's text; a contact URI is shorter."""
 MAX_REGISTRATIONS = 500
 """Registrations that a `RegView` keeps."""
 
 
-class RegEventError(ValueError):
+class RegEventError(XmlError):
     """The document is no reginfo, or is larger or stranger than a registrar would make it."""
 
 
@@ -74,7 +69,6 @@ class _Reader:
     """Collects the elements that matter while expat walks through the document."""
 
     _path: list[str] = field(factory=list)
-    _seen: int = 0
     _text: str | None = None
     _contact: dict[str, str] = field(factory=dict)
     _uri: str = ""
@@ -86,9 +80,6 @@ class _Reader:
     entries: list[RegEntry] = field(factory=list)
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        self._seen += 1
-        if self._seen > MAX_ELEMENTS or len(self._path) >= MAX_DEPTH:
-            raise RegEventError("too many elements, or nested too deeply")
         uri, _, local = name.rpartition(" ")
         if not self._path and (uri, local) != (NAMESPACE, "reginfo"):
             raise RegEventError("the root is not reginfo")
@@ -150,29 +141,15 @@ def _number(text: str | None) -> int | None:
     return int(text)
 
 
-def _refuse(*_: object) -> int:
-    raise RegEventError("a document type or an entity is declared")
-
-
 def parse(body: bytes) -> RegInfo:
     """Read a reginfo document. Raises `RegEventError` for anything that is not one. RFC 3680 §5."""
-    if len(body) > MAX_BYTES:
-        raise RegEventError("too large")
     reader = _Reader()
-    parser = expat.ParserCreate(namespace_separator=" ")
-    parser.StartElementHandler = reader.start
-    parser.EndElementHandler = reader.end
-    parser.CharacterDataHandler = reader.data
-    parser.StartDoctypeDeclHandler = _refuse
-    parser.EntityDeclHandler = _refuse
-    parser.UnparsedEntityDeclHandler = _refuse
-    parser.ExternalEntityRefHandler = _refuse
     try:
-        parser.Parse(body, True)
+        walk(body, reader, BOUNDS)
     except RegEventError:
         raise
-    except (expat.ExpatError, ValueError, LookupError) as error:  # the last two: an encoding that expat cannot take
-        raise RegEventError(f"not well-formed: {error}") from None
+    except XmlError as error:
+        raise RegEventError(str(error)) from None
     if reader.version is None:
         raise RegEventError("no version")
     return RegInfo(reader.version, reader.full, tuple(reader.entries))

@@ -6,15 +6,13 @@
 
 All three are legacy INFO usages, without an Info-Package (RFC 6086 §2); a package is refused with
 469, for we declare none. Keys go one per INFO and one after the other: over UDP two INFOs at once
-could arrive in either order. The XML meets expat and nothing more: no document type, no entities,
-bounded size, depth and number of elements.
+could arrive in either order.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from typing import Final
-from xml.parsers import expat
 
 from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
@@ -24,6 +22,7 @@ from rtcgw.model.events import Info, Keyframe
 from rtcgw.model.peer import Dtmf, PeerProfile
 from rtcgw.sip.dialog import Dialog
 from rtcgw.sip.message import Request, Response, make_response
+from rtcgw.sip.xmlbody import Bounds, XmlError, walk
 from rtcgw.translator.sipdialog import Ask
 from rtcgw.translator.sipport import ISipPort
 
@@ -41,8 +40,7 @@ DURATIONS: Final = (40, 10_000)
 """Milliseconds of a key, shortest and longest; what is said beyond is brought in between."""
 DURATION: Final = 100
 MAX_BYTES: Final = 2048
-MAX_DEPTH: Final = 8
-MAX_ELEMENTS: Final = 32
+_CONTROL: Final = Bounds(MAX_BYTES, 8, 32)
 PICTURE_FAST_UPDATE: Final = (
     b'<?xml version="1.0" encoding="utf-8"?>\r\n'
     b"<media_control><vc_primitive><to_encoder><picture_fast_update/></to_encoder></vc_primitive></media_control>\r\n"
@@ -87,46 +85,30 @@ def read_dtmf(body: bytes) -> Info:
 class _Control:
     """Looks for picture_fast_update while expat walks through the document."""
 
-    _depth: int = 0
-    _seen: int = 0
+    _root: str = ""
     wanted: bool = False
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        self._seen += 1
-        self._depth += 1
-        if self._seen > MAX_ELEMENTS or self._depth > MAX_DEPTH:
-            raise Unreadable("too many elements, or nested too deeply")
-        local = name.rpartition(":")[2]
-        if self._depth == 1 and local != "media_control":
-            raise Unreadable("the root is not media_control")
+        local = name.rpartition(" ")[2]  # RFC 5168 has no namespace; some phones write one
+        self._root = self._root or local
+        if self._root != "media_control":
+            raise XmlError("the root is not media_control")
         self.wanted = self.wanted or local == "picture_fast_update"
 
+    def data(self, text: str) -> None:
+        """No text matters."""
+
     def end(self, name: str) -> None:
-        self._depth -= 1
-
-
-def _refuse(*_: object) -> int:
-    raise Unreadable("a document type or an entity is declared")
+        """No end matters."""
 
 
 def read_media_control(body: bytes) -> Keyframe | None:
     """Whether a whole picture is asked for; None: something else is (RFC 5168 §6). Raises `Unreadable`."""
-    if len(body) > MAX_BYTES:
-        raise Unreadable("too large")
     reader = _Control()
-    parser = expat.ParserCreate()
-    parser.StartElementHandler = reader.start
-    parser.EndElementHandler = reader.end
-    parser.StartDoctypeDeclHandler = _refuse
-    parser.EntityDeclHandler = _refuse
-    parser.UnparsedEntityDeclHandler = _refuse
-    parser.ExternalEntityRefHandler = _refuse
     try:
-        parser.Parse(body, True)
-    except Unreadable:
-        raise
-    except (expat.ExpatError, ValueError, LookupError) as error:  # the last two: an encoding that expat cannot take
-        raise Unreadable(f"not well-formed: {error}") from None
+        walk(body, reader, _CONTROL)
+    except XmlError as error:
+        raise Unreadable(str(error)) from None
     return Keyframe() if reader.wanted else None
 
 

@@ -23,7 +23,7 @@ from rtcgw.sip.message import Request, Response
 from rtcgw.sip.transaction import ClientTransaction, Failure, IClientUser
 
 MAX_ROUNDS = 3
-"""REGISTERs with credentials per attempt: a stale nonce and an AKA resynchronisation each cost one more."""
+"""REGISTERs with credentials per attempt: a stale nonce, a forgotten one and an AKA resynchronisation cost one more."""
 MAX_EXPIRES = 2**31 - 1
 
 
@@ -133,14 +133,20 @@ class Attempt:
         self._send(("Authorization" if response.status == 401 else "Proxy-Authorization", self._marked(answer)))
 
     def _prove_again(self, response: Response) -> None:
-        """A second challenge refuses the credentials, unless the nonce was stale or the SQN was out of step."""
+        """A further challenge refuses the credentials, unless it is for another cause than the secret."""
         if self._excusable(response):
             self._prove(response)
         else:
             self.machine.handle(_Input.FINAL, response, "the credentials are not accepted")
 
     def _excusable(self, response: Response) -> bool:
-        return "auts=" in self._answer or any(is_stale(challenge) for challenge in challenges_of(response))
+        """The nonce was stale, the SQN out of step, or, once, the nonce is another one: a registrar that restarts
+        between challenge and answer has forgotten its own and need not say so, and a refusal would be for good."""
+        challenges = challenges_of(response)
+        if "auts=" in self._answer or any(map(is_stale, challenges)):
+            return True
+        nonces = [challenge.params.get("nonce") or "" for challenge in challenges]
+        return self._rounds == 1 and not any(f'nonce="{nonce}"' in self._answer for nonce in nonces)
 
     def _lengthen(self, response: Response) -> None:
         """423: ask for what the registrar wants."""

@@ -122,7 +122,26 @@ class RegisterTests(SynchronousTestCase):
             rig.core.next_register(401, ("WWW-Authenticate", rig.core.challenge()))
         rig.start()
         self.assertEqual(rig.registration().state, RegState.REFUSED)
+        self.assertEqual(len(rig.core.registers), 3)
+
+    def test_same_challenge_refuses(self) -> None:
+        """The same nonce again leaves no doubt: the secret is wrong."""
+        rig = Rig()
+        challenge = rig.core.challenge()
+        for _ in range(6):
+            rig.core.next_register(401, ("WWW-Authenticate", challenge))
+        rig.start()
+        self.assertEqual(rig.registration().state, RegState.REFUSED)
         self.assertEqual(len(rig.core.registers), 2)
+
+    def test_registrar_forgets_its_challenge(self) -> None:
+        """A registrar that restarted before the answer came challenges anew; that is met, and no refusal."""
+        rig = Rig()
+        rig.core.next_register(401, ("WWW-Authenticate", rig.core.challenge()))
+        rig.core.next_register(401, ("WWW-Authenticate", rig.core.challenge()))
+        rig.start()
+        self.assertEqual(rig.registration().state, RegState.REGISTERED)
+        self.assertEqual(len(rig.core.registers), 3)
 
     def test_stale_nonce(self) -> None:
         """A nonce that was too old costs one more REGISTER and no more, however often the registrar says so."""

@@ -23,6 +23,7 @@ class CallTests(EngineCase):
         await self.call(session, browser, phone)
         await self.hear(browser, phone)
         await until("sound is told of", lambda: self.states().count("SOUND") == 2)
+        await until("both have heard a while", lambda: min(len(browser.voice.arrivals), len(phone.arrivals)) > 25)
         self.assertFalse(session.stats().transcoding)
         account = await self.account(session)
         self.assertEqual((account.caller.codec, account.callee.codec, account.transcoding), ("PCMU", "PCMU", False))

@@ -28,7 +28,7 @@ USERS = {"alice": "Alice", "bob": "Bob"}
 """Log-in names and display names; the password of each is the name."""
 
 PHONES = {
-    "echo": "says back what you say, and shows you what you show",
+    "echo": "gives back your voice and picture",
     "tone": "plays a tone",
     "early": "is heard ringing, then answers",
     "busy": "is always busy",

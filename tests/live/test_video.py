@@ -12,7 +12,7 @@ from tests.live.picture import Colour
 from tests.live.requirements import need
 from tests.live.rtpengine import Rtpengine
 from tests.live.sound import G711
-from tests.live.waiting import until
+from tests.live.waiting import reactor, until
 
 RED: Colour = (200, 40, 40)
 _COLOUR = """(selector) => {
@@ -34,12 +34,16 @@ class VideoCase(BrowserCase):
     async def page(self) -> Page:
         return await self.browse(await self.gateway("gw1", sections=self.sections))
 
-    async def call(self, page: Page, video: bool = True, lazy: bool = False) -> Answered:
-        """The page calls, with its camera or without; the phone answers with its own."""
+    async def call(self, page: Page, video: bool = True, lazy: bool = False, rings: float = 0) -> Answered:
+        """The page calls, with its camera or without; the phone answers with its own, after so many seconds."""
         phone = await self.answerer(G711(0), picture=RED, lazy=lazy)
         await page.type("#address", HENRY.uri)
         await page.click("#video-call" if video else "#call")
         call = await phone.called()
+        if rings:
+            call.ring()
+            start = reactor.seconds()
+            await until("it has rung", lambda: reactor.seconds() - start > rings)
         call.answer()
         await self.state(page, "InCall")
         return call
@@ -65,7 +69,8 @@ class VideoCase(BrowserCase):
 
     async def check_both_ways(self) -> None:
         page = await self.page()
-        call = await self.call(page)
+        # It rings for longer than the page takes to connect: its first whole picture must wait for the phone.
+        call = await self.call(page, rings=1.5)
         await self.page_sees_red(page)
         await self.phone_sees_the_page(page, call)
         await self.hear_each_other(page, call)

@@ -217,6 +217,7 @@ class TestPictures(SynchronousTestCase):
         """A phone's PLI reaches the browser."""
         rig = Rig("video")
         rig.talk()
+        rig.leg.reports.clear()
         rig.rtcp.datagramReceived(self.PLI(5), PHONE_RTCP)
         self.assertEqual(rig.leg.reports, [self.PLI(5)])
 
@@ -226,6 +227,7 @@ class TestPictures(SynchronousTestCase):
         rig.relay.ask_web()
         rig.relay.ask_core()
         rig.talk()
+        rig.leg.reports.clear()
         rig.relay.ask_core()
         self.assertEqual((rig.leg.reports, rig.reports), ([], []), "the phone has not agreed to feedback")
         rig.agree(feedback=True)
@@ -234,6 +236,20 @@ class TestPictures(SynchronousTestCase):
         self.assertEqual((len(rig.leg.reports), len(rig.reports)), (1, 1))
         for data in (rig.leg.reports[0], rig.reports[0][0]):
             self.assertEqual(struct.unpack_from("!II", data, len(data) - 8), (5, 5))
+
+    def test_what_the_phone_has_missed(self) -> None:
+        """A camera's first whole picture may be lost before the phone is there, or while it is on hold: the browser is
+        asked for another with the first packet that goes through, and for no more."""
+        rig = Rig("video")
+        for times in (1, 2):
+            rig.relay.connect(PHONE, PHONE_RTCP, hears=False, wanted=True)
+            rig.relay.from_web(rig.packet())
+            self.assertEqual(len(rig.leg.reports), times - 1)
+            rig.relay.connect(PHONE, PHONE_RTCP, hears=True, wanted=True)
+            for _ in range(3):
+                rig.relay.from_web(rig.packet())
+            self.assertEqual(len(rig.leg.reports), times)
+        self.assertEqual(struct.unpack_from("!BB", rig.leg.reports[-1], len(rig.leg.reports[-1]) - 12), (0x81, 206))
 
     def test_sound_has_none(self) -> None:
         """Feedback in a line of sound is dropped both ways and asks nobody for anything."""

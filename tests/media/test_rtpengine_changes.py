@@ -187,6 +187,14 @@ class TestEarly(Changing):
         self.assertIsNone(session.early_answer(Party.CALLER))
         self.assertIsNone(session.early_answer(Party.CALLEE))
 
+    def test_camera_waits(self) -> None:
+        """A browser with a camera gets no early answer: its first whole picture would go nowhere, and the engine cannot
+        ask for another."""
+        session = self.open()
+        self.now(session.offer(Party.CALLER, page("audio", "video")))
+        self.assertIsNone(session.early_answer(Party.CALLER))
+        self.assertEqual(self.engine.commands, ["offer"])
+
     def test_phone_waits(self) -> None:
         """The phone's answer before the browser's: no ICE or DTLS is made up, its preconditions are answered."""
         session = self.open(Access.CORE, PeerProfile(preconditions=True))

@@ -60,6 +60,7 @@ class Relay(DatagramProtocol):
 
     __slots__ = (
         "_asked",
+        "_blind",
         "_close",
         "_former",
         "_from_core",
@@ -120,6 +121,8 @@ class Relay(DatagramProtocol):
         self._close: Transforms | None = None
         self._asked = float("-inf")
         """When a whole picture was last asked for by signalling."""
+        self._blind = kind == "video"
+        """The phone has not seen what came before, the whole picture that a camera begins with above all."""
         self.leg: Protector | None = None
         self.up = Timeline(kind)
         """Browser to phone."""
@@ -188,8 +191,12 @@ class Relay(DatagramProtocol):
         target = self._target
         if target is None:
             self.up.meter.last = self._seconds()  # the phone is on hold, the browser alive
+            self._blind = self.kind == "video"
             return
         out = self.up.carry(packet, self._seconds())
+        if self._blind:
+            self._blind = False
+            self.ask_web()
         if out is None:
             if self.up.made:
                 for out in self.up.take():

@@ -149,11 +149,8 @@ class EngineSession:
         return self._run(lambda: self._offered(Party.CALLER))
 
     def early_answer(self, target: Party) -> Deferred[str] | None:
-        """See `IMediaSession`: the engine is shown an answer made up for the other party.
-
-        Not where the browser has a camera: it would begin while nobody is there to see its first whole picture, and
-        the engine cannot be told to ask for another.
-        """
+        """See `IMediaSession`: the engine is shown an answer made up for the other party. Not where the browser has a
+        camera: nobody would be there to see its first whole picture, and the engine cannot ask for another."""
         mine = self._side(target)
         if self._open is not target or self._side(target.other).real or (mine.on_web and VIDEO in mine.lines):
             return None

@@ -1,8 +1,7 @@
 """What the choice of codecs is made of: names, numbers, and which codec stands in for which.
 
-What is chosen for a call, under a peer's profile, is in `audio.py` and `video.py`. The plain functions here
-(`carried`, `for_core`, `for_web`, `routes`) know G.711, G.722 and telephone events only: an engine that
-converts by itself, and the sandbox's phones, need no more.
+What is chosen for a call, under a peer's profile, is in `embedded/audio.py` and `embedded/video.py`, and in
+`engine/codecs.py` for an engine that converts by itself.
 """
 
 from __future__ import annotations
@@ -31,37 +30,6 @@ MAX_HEARD = 8
 """Lists of codecs that are kept as they came before they are sorted in."""
 
 Ident = tuple[object, ...]
-
-
-def carried(codecs: Iterable[Codec], allowed: Sequence[str]) -> list[Codec]:
-    """Of a peer's codecs those that are carried, one number each, in the peer's order, telephone events last."""
-    audio: dict[str, Codec] = {}
-    for codec in codecs:
-        if codec.rate == 8000 and codec.channels == 1 and (codec.name in allowed or codec.name == DTMF):
-            audio.setdefault(codec.name, codec)
-    events = audio.pop(DTMF, None)
-    return [*audio.values(), *([events] if events is not None else [])]
-
-
-def for_core(codecs: Sequence[Codec], order: Sequence[str], events: int = CORE_DTMF) -> list[Codec]:
-    """An offer for the core of what the browser has, in `order`, under the numbers that phones expect."""
-    names = {codec.name for codec in codecs}
-    found = [Codec(ALLOWED[name], name, 8000) for name in order if name in names and name in ALLOWED]
-    if DTMF in names:
-        found.append(Codec(events, DTMF, 8000, 1, EVENTS))
-    return found
-
-
-def for_web(codecs: Sequence[Codec], order: Sequence[str]) -> list[Codec]:
-    """An offer for the browser of what the phone has, in the phone's order; of everything where no phone is known."""
-    if not codecs:
-        known = [Codec(ALLOWED[name], name, 8000) for name in order if name in ALLOWED]
-        return [*known, Codec(WEB_DTMF, DTMF, 8000)]
-    found = [Codec(ALLOWED[codec.name], codec.name, 8000) for codec in codecs if codec.name in ALLOWED]
-    events = next((codec for codec in codecs if codec.name == DTMF), None)
-    if events is not None:
-        found.append(Codec(events.pt if events.pt >= 96 else WEB_DTMF, DTMF, 8000))
-    return found
 
 
 def counterpart(codec: Codec, among: Iterable[Codec]) -> tuple[Codec, bytes | None] | None:

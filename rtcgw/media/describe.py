@@ -10,9 +10,9 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 
-from attrs import define, evolve, field, frozen
+from attrs import define, field, frozen
 
-from rtcgw.media.sdp import Codec, Direction, Media, Session, net
+from rtcgw.media.sdp import Codec, Direction, Media, net
 from rtcgw.model.defaults import PTIME, SDP_SESSION_NAME
 
 WEB_PROFILE = "UDP/TLS/RTP/SAVPF"
@@ -58,11 +58,6 @@ class Slot:
         """The place of a line the peer wrote."""
         return cls(media.kind, media.proto, " ".join(media.formats) or "0", media.get("mid"))
 
-    def refused(self) -> Media:
-        """The line with port 0: the answer to what is not supported (RFC 3264 §6)."""
-        attributes = {} if self.mid is None else {"mid": [self.mid]}
-        return Media(self.kind, 0, self.proto, self.formats.split(), None, None, Direction.INACTIVE, attributes)
-
 
 @frozen
 class CoreLine:
@@ -81,11 +76,6 @@ class CoreLine:
     """Values of `a=rtcp-fb` without the payload type; for an AVPF profile only."""
     attributes: Sequence[str] = field(default=(), repr=False)
     """Further lines as they are: keys, preconditions."""
-
-
-def core_body(line: CoreLine, slots: Sequence[Slot], index: int) -> str:
-    """A description of one line of sound, see `core_lines`; `index` is its place."""
-    return core_lines(line.host, {index: line}, slots)
 
 
 def core_lines(host: str, carried: Mapping[int, CoreLine], slots: Sequence[Slot]) -> str:
@@ -226,47 +216,3 @@ def _codec_lines(lines: list[str], codecs: Sequence[Codec]) -> None:
 
 def _feedback_lines(lines: list[str], codecs: Sequence[Codec], feedback: Sequence[str]) -> None:
     lines.extend(f"a=rtcp-fb:{codec.pt} {kind}" for codec in codecs for kind in feedback)
-
-
-def audio_only(session: Session, index: int, codecs: Sequence[Codec]) -> Session:
-    """The description reduced to one media line and these codecs, for an engine that need not know the others.
-
-    Payload types without a mapping are gone with the rest: rtpengine would make `a=rtpmap:126 /0` of one,
-    for which Chromium refuses the whole description.
-    """
-    media = session.media[index]
-    kept = {str(codec.pt) for codec in codecs}
-    attributes = {name: values for name, values in media.attributes.items() if name not in _BY_PAYLOAD}
-    attributes["rtpmap"] = [codec.rtpmap for codec in codecs]
-    fmtp = [value for value in media.attributes.get("fmtp", ()) if value.partition(" ")[0] in kept]
-    if fmtp:
-        attributes["fmtp"] = fmtp
-    attributes.pop("bundle-only", None)
-    line = evolve(media, formats=[str(codec.pt) for codec in codecs], attributes=attributes)
-    shared = {name: values for name, values in session.attributes.items() if name not in ("group", "msid-semantic")}
-    if (mid := media.get("mid")) is not None and "group" in session.attributes:
-        shared["group"] = [f"BUNDLE {mid}"]
-    return evolve(session, attributes=shared, media=[line])
-
-
-def for_browser(session: Session, slots: Sequence[Slot], index: int) -> str:
-    """An engine's description of the audio line, set among the browser's media lines; from `s=` on."""
-    line = session.media[0]
-    attributes = {name: values for name, values in line.attributes.items() if name not in _UNWANTED}
-    shared = {name: values for name, values in session.attributes.items() if name not in _UNWANTED}
-    shared.pop("group", None)
-    if (mid := slots[index].mid) is not None:
-        attributes["mid"] = [mid]
-        shared["group"] = [f"BUNDLE {mid}"]
-    audio = evolve(line, host=session.host_of(line), attributes=attributes)
-    media = [audio if place == index else slot.refused() for place, slot in enumerate(slots)]
-    for other in media:
-        other.host = audio.host
-    lines = str(evolve(session, host=None, attributes=shared, media=media)).split("\r\n", 2)
-    return lines[2]
-
-
-_BY_PAYLOAD = frozenset({"rtpmap", "fmtp", "rtcp-fb"})
-_UNWANTED = frozenset(
-    {"extmap", "extmap-allow-mixed", "msid", "msid-semantic", "ssrc", "ssrc-group", "rtcp-xr", "crypto"}
-)

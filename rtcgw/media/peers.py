@@ -11,7 +11,7 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 from rtcgw.media.backend import MediaError
 from rtcgw.media.describe import Slot
@@ -72,37 +72,11 @@ class CorePeer:
     """In the order of their lines."""
     source: str
     """Who wrote it: the `o=` line without its version."""
-    index: int
-    """The place of the line that the properties below tell of, for who carries one line only."""
 
     def at(self, index: int | None, kind: str | None = None) -> CoreStream | None:
         """The stream in this place, if it is of this kind."""
         found = next((stream for stream in self.streams if stream.index == index), None)
         return found if found is None or kind in (None, found.kind) else None
-
-    @property
-    def _one(self) -> CoreStream:
-        return self.at(self.index) or self.streams[0]
-
-    @property
-    def proto(self) -> str:
-        """See `CoreStream`."""
-        return self._one.proto
-
-    @property
-    def address(self) -> Address | None:
-        """See `CoreStream`."""
-        return self._one.address
-
-    @property
-    def codecs(self) -> tuple[Codec, ...]:
-        """See `CoreStream`."""
-        return self._one.codecs
-
-    @property
-    def direction(self) -> Direction:
-        """See `CoreStream`."""
-        return self._one.direction
 
 
 @frozen
@@ -124,8 +98,6 @@ class WebPeer:
     slots: tuple[Slot, ...]
     streams: tuple[WebStream, ...]
     source: str
-    index: int
-    """As of `CorePeer`."""
     bundled: bool
     """It speaks of its streams as a bundle (RFC 9143)."""
     ufrag: str
@@ -142,11 +114,6 @@ class WebPeer:
         found = next((stream for stream in self.streams if stream.index == index), None)
         return found if found is None or kind in (None, found.kind) else None
 
-    @property
-    def codecs(self) -> tuple[Codec, ...]:
-        """See `WebStream`; of the line at `index`."""
-        return (self.at(self.index) or self.streams[0]).codecs
-
 
 def core_peer(sdp: str) -> CorePeer:
     """A phone's description, with every line that can be carried."""
@@ -161,13 +128,7 @@ def core_peer(sdp: str) -> CorePeer:
             why.append(error.detail)
     if not streams:
         raise refuse(why[0] if why else "no media line that can be carried")
-    return CorePeer(tuple(map(Slot.of, session.media)), tuple(streams), _source(session), _first(streams))
-
-
-def read_core(sdp: str, index: int | None) -> CorePeer:
-    """A phone's description for who carries sound only. `index`: the line's place where our offer fixed it."""
-    peer = core_peer(sdp)
-    return evolve(peer, index=_place(peer.streams, index))
+    return CorePeer(tuple(map(Slot.of, session.media)), tuple(streams), _source(session))
 
 
 def web_peer(sdp: str, ice: bool = True) -> WebPeer:
@@ -201,12 +162,6 @@ def web_peer(sdp: str, ice: bool = True) -> WebPeer:
     return _web_peer(session, tag, streams, tag.get("mid") in bundle, ice)
 
 
-def read_web(sdp: str, index: int | None) -> WebPeer:
-    """A browser's description for who carries sound only. `index` as for `read_core`."""
-    peer = web_peer(sdp)
-    return evolve(peer, index=_place(peer.streams, index))
-
-
 def _web_peer(session: Session, tag: Media, streams: list[WebStream], bundled: bool, ice: bool) -> WebPeer:
     """The peer with these streams and the transport of the line `tag`."""
     ufrag = _transport(session, tag, "ice-ufrag") if ice else [""]
@@ -221,7 +176,6 @@ def _web_peer(session: Session, tag: Media, streams: list[WebStream], bundled: b
         slots=tuple(map(Slot.of, session.media)),
         streams=tuple(streams),
         source=_source(session),
-        index=_first(streams),
         bundled=bundled,
         ufrag=ufrag[0],
         promised=promised,
@@ -272,21 +226,6 @@ def _used(media: Media) -> bool:
 
 def _source(session: Session) -> str:
     return f"{session.user} {session.number} {session.address}"
-
-
-def _first(streams: Sequence[CoreStream | WebStream]) -> int:
-    """The place of the first line of sound, else of the first line."""
-    return next((stream.index for stream in streams if stream.kind == AUDIO), streams[0].index)
-
-
-def _place(streams: Sequence[CoreStream | WebStream], index: int | None) -> int:
-    """The audio line: where it was, else the first that is usable."""
-    places = [stream.index for stream in streams if stream.kind == AUDIO]
-    if index is not None and index not in places:
-        raise refuse("the audio line was refused")
-    if not places:
-        raise refuse("no audio line that can be carried")
-    return places[0] if index is None else index
 
 
 def _feedback(media: Media) -> tuple[str, ...]:

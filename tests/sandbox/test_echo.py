@@ -133,7 +133,9 @@ class PictureTests(EchoCase):
         asked = self.call("echo", sdp("111 110") + b"a=rtpmap:111 opus/48000/2\r\n" + keys)
         asked.acknowledge()
         peer = core_peer(asked.last.body.decode())
-        self.assertEqual([codec.rtpmap for codec in peer.codecs], ["111 opus/48000/2", "110 telephone-event/48000"])
+        self.assertEqual(
+            [codec.rtpmap for codec in peer.streams[0].codecs], ["111 opus/48000/2", "110 telephone-event/48000"]
+        )
         end = self.world.listen(asked.last.body)
         for end.pt in (111, 110):
             end.play(3)
@@ -157,9 +159,9 @@ class ChangeTests(EchoCase):
         again = self.camera(self.change(dialog, pictures()))
         again.show()
         self.assertEqual(len(again.seen), 1)
-        assert peer.address is not None
+        assert peer.streams[0].address is not None
         for description in (added, removed):
-            self.assertEqual(description.media[0].port, peer.address[1])
+            self.assertEqual(description.media[0].port, peer.streams[0].address[1])
 
     def test_nothing_to_show(self) -> None:
         """A caller without camera has no picture to be shown; with hers alone, none is sent her."""

@@ -24,8 +24,6 @@ EVENTS = "0-15"
 G711 = ("PCMU", "PCMA")
 _TWIN = {"PCMU": ("PCMA", ULAW_TO_ALAW), "PCMA": ("PCMU", ALAW_TO_ULAW)}
 
-MAX_CODECS = 256
-"""Codecs whose numbers are remembered on one side; there are 128 numbers."""
 MAX_HEARD = 8
 """Lists of codecs that are kept as they came before they are sorted in."""
 
@@ -117,7 +115,10 @@ def profile(level: str) -> str:
 
 
 class Numbers:
-    """Payload numbers that have been spoken of on one side; none ever changes its meaning (RFC 3264 §8.3.2)."""
+    """Payload numbers that have been spoken of on one side; none ever changes its meaning (RFC 3264 §8.3.2).
+
+    There are 128 of them, and each is remembered with one codec.
+    """
 
     __slots__ = ("_by_codec", "_heard", "_taken")
 
@@ -143,9 +144,9 @@ class Numbers:
         for heard in self._heard:
             for codec in heard:
                 named = ident(codec)
-                if len(self._by_codec) < MAX_CODECS:
+                # A peer may give a number of ours another meaning where it refused our offer; ours keeps the first.
+                if self._taken.setdefault(codec.pt, named) == named:
                     self._by_codec.setdefault(named, codec.pt)
-                self._taken.setdefault(codec.pt, named)
         self._heard.clear()
 
     def _number(self, codec: Codec) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from rtcgw.media.backend import Access, MediaError
-from rtcgw.media.codecs import MAX_CODECS, MAX_HEARD, Numbers, profile
+from rtcgw.media.codecs import MAX_HEARD, Numbers, profile
 from rtcgw.media.embedded.backend import EmbeddedSettings
 from rtcgw.media.packets import transcode
 from rtcgw.media.sdp import Codec
@@ -194,14 +194,38 @@ class TestStability(SynchronousTestCase):
         self.assertEqual([codec.pt for codec in given], [97, 111])
         self.assertEqual([codec.pt for codec in numbers.give([Codec(96, "TELEPHONE-EVENT", 8000)])], [97])
 
+    def test_numbers_of_a_refused_picture(self) -> None:
+        """A picture that was refused and is offered again has no number that meant another codec in the first offer."""
+        bench = Bench()
+        bench.session.offer(bench.web, page())
+        bench.session.answer(bench.core, phone(phone_line(formats=(0, 101))), True)
+        first = dict(
+            codecs(bench.passed(bench.web, page(web_line(), web_line("video", "v", (96, 102)), version=2)), "video")
+        )
+        bench.session.revert()
+        again = codecs(
+            bench.passed(bench.web, page(web_line(), web_line("video", "v", (104, 106)), version=3)), "video"
+        )
+        for pt, name in again:
+            self.assertEqual(first.get(pt, name), name)
+
+    def test_number_that_the_peer_uses_otherwise(self) -> None:
+        """A peer that gives a number of ours to another codec does not make ours change its meaning."""
+        numbers = Numbers()
+        numbers.give([Codec(96, "H264", 90000)])
+        numbers.learn([Codec(96, "VP8", 90000)])
+        self.assertEqual(
+            [codec.pt for codec in numbers.give([Codec(96, "VP8", 90000), Codec(96, "H264", 90000)])], [97, 96]
+        )
+
     def test_endless_codecs(self) -> None:
         """However many codecs a peer makes up in one offer after the other, a bounded number is remembered."""
         numbers = Numbers()
-        for place in range(2 * MAX_CODECS):
+        for place in range(512):
             numbers.learn([Codec(96 + place % 32, f"X{place}", 8000)])
             self.assertLess(len(numbers._heard), MAX_HEARD)
         self.assertEqual(numbers.give([Codec(96, "X0", 8000)])[0].pt, 96)
-        self.assertEqual((len(numbers._by_codec), len(numbers._taken)), (MAX_CODECS, 32))
+        self.assertEqual((len(numbers._by_codec), len(numbers._taken)), (32, 32))
 
     def test_names_at_another_clock(self) -> None:
         """A codec at a clock that is not its own is another one, whatever it is called."""

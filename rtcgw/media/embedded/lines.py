@@ -95,6 +95,8 @@ class Line:
     ends: Ends
     ptime_core: int
     """Milliseconds per packet that the phone is offered."""
+    numbers: Numbers
+    """Of the phone's side; those of the browser are common to all its lines."""
     web: Half = Half()
     core: Half = Half()
     agreed: tuple[Codec, ...] = ()
@@ -117,8 +119,6 @@ class Line:
     """What passes is being converted."""
     shown: bool = False
     """The browser has answered the line, or offered it: it has its port."""
-    numbers: Numbers = field(factory=Numbers)
-    """Of the phone's side; those of the browser are common to all its lines."""
     _recoders: dict[tuple[Ident, Ident, int], Recoder] = field(factory=dict)
 
     _SAVED = (

@@ -6,7 +6,7 @@ that a step changes can be put back (`save`, `restore`), so that a refused offer
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from rtcgw.media import preconditions
 from rtcgw.media.backend import MediaError, News, Party
+from rtcgw.media.codecs import Numbers
 from rtcgw.media.describe import WEB_PROFILE, core_lines, web_lines
 from rtcgw.media.embedded.audio import AudioChoice
 from rtcgw.media.embedded.life import Life, MediaEvent
@@ -82,6 +83,8 @@ class Negotiation:
         """The browser is called and its user has not answered: nobody hears it, whatever it has said early."""
         self._refused: Counter[str] = Counter()
         """What parts that are no more have refused."""
+        self._numbers: defaultdict[str, Numbers] = defaultdict(Numbers)
+        """The phone's, by kind: a picture that was refused and is offered again has the numbers that it had."""
         self._leg: Leg | None = None
         self.end = end(self._with_leg, life.of_leg)
         try:
@@ -288,7 +291,8 @@ class Negotiation:
         relay.opened(ends.write, ends.write_rtcp)
         relay.leg = self.end.leg
         security = Security(self.profile.srtp)
-        self.lines.append(Line(kind, self.choice(kind), security, relay, ends, self.profile.ptime))
+        numbers = self._numbers[kind]
+        self.lines.append(Line(kind, self.choice(kind), security, relay, ends, self.profile.ptime, numbers))
 
     def _with_leg(self, leg: Leg) -> None:
         if self._leg is not None:

@@ -80,6 +80,12 @@ class News(Enum):
     SILENT = "silent"
     """Nothing has come from the party for a while, although it should send."""
     HEARD = "heard again"
+    HELD = "on hold"
+    """The party has put the other one on hold, by its description."""
+    RESUMED = "off hold"
+    """The party has taken the other one back, likewise."""
+    KEYS = "keys pressed"
+    """Keys came in the party's sound (RFC 4733); `detail` holds them."""
     LOST = "lost"
     """Nothing can flow any more."""
 
@@ -189,6 +195,17 @@ class IMediaSession(Interface):
         Where the other party offered nothing (offerless INVITE), after `News.MOVED`, and after `News.STALLED`,
         when it is a new start for the browser: fresh ICE credentials, everything else as it was.
         """
+
+    def hold(by: Party, on: bool) -> Result:
+        """`by` puts the other party on hold, or takes it back: the offer by which the other learns it, whose answer
+        goes through `answer`, its refusal through `revert`. Empty where nothing need be said to it.
+
+        While it lasts `by` neither hears nor is heard; the other hears music where the backend has some for it.
+        Raises `MediaError` (CONFLICT) while a change is under way, or before the call is answered.
+        """
+
+    def press(target: Party, digits: str, duration: int) -> bool:
+        """Keys for `target` in its sound (RFC 4733), `duration` ms each. False: they cannot go that way."""
 
     def candidate(origin: Party, candidate: str | None, mid: str | None, ufrag: str | None) -> bool:
         """A trickled candidate of `origin`; None ends them. True: taken here. False: pass it to the other party."""

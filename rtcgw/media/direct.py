@@ -116,6 +116,14 @@ class DirectSession:
         """There is nobody here who could offer anything: MEDIA."""
         raise MediaError(Reason.MEDIA, "direct media cannot make an offer of its own")
 
+    def hold(self, by: Party, on: bool) -> Result:
+        """The parties hear each other directly: who holds is silent by itself, and nothing need be offered."""
+        return ""
+
+    def press(self, target: Party, digits: str, duration: int) -> bool:
+        """The parties talk to each other."""
+        return False
+
     def candidate(self, origin: Party, candidate: str | None, mid: str | None, ufrag: str | None) -> bool:
         """For the other browser; a phone gets it in the description."""
         if self._access[origin.other] is Access.WEB:

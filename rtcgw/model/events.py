@@ -14,6 +14,9 @@ frozen fact: nothing here knows a state, a socket or an encoding.
       Unacceptable <---------------------  Unacceptable      (488: another offer may do)
       Ringback     <---------------------  (the call's own)   who makes the ring-back tone
       Update, UpdateAccept, UpdateReject, Candidates, Info, Keyframe, End: either way
+      Hold, Away   ------------------->  Hold                (either way)
+      Transfer     ------------------->  (the call)          Transferring comes back as it goes on
+      Roster, Connected  <-------------  (the call's own)    who takes part, and with whom one talks
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from typing import TypeAlias
 
 from attrs import frozen
 
-from rtcgw.model.identity import Identity
+from rtcgw.model.identity import DialogRef, Identity, SessionId
 from rtcgw.model.reason import Reason
 
 
@@ -54,7 +57,15 @@ class Setup:
     description: Description | None = None
     """The offer; None is an offerless set-up, whose offer comes with Progress or Accept."""
     headers: tuple[tuple[str, str], ...] = ()
-    """Allow-listed SIP headers that only SIP legs read."""
+    """Allow-listed headers: a page's for the INVITE, an INVITE's for the page."""
+    private: bool = False
+    """The caller is not to be shown to the called (RFC 3323)."""
+    history: tuple[Identity, ...] = ()
+    """Whom the call was meant for before it was sent on to `callee`, the first one first (RFC 7044)."""
+    replaces: DialogRef | None = None
+    """The dialog of the callee's that this call takes the place of (RFC 3891); only SIP legs read it."""
+    referred_by: str | None = None
+    """The URI of who asked for this call by a transfer (RFC 3892)."""
 
 
 class Stage(Enum):
@@ -64,6 +75,10 @@ class Stage(Enum):
     """Under way. With a description: the gateway's own early answer, so that the caller's media connect meanwhile."""
     RINGING = "ringing"
     SESSION = "session"
+    FORWARDED = "forwarded"
+    """181: it is being sent on to somebody else."""
+    QUEUED = "queued"
+    """182: it waits for its turn."""
 
 
 @frozen
@@ -118,6 +133,8 @@ class Update:
     """
 
     description: Description | None
+    fresh: bool = False
+    """The media behind the offer are others than so far: a page builds its peer connection anew."""
 
 
 @frozen
@@ -170,6 +187,92 @@ class Keyframe:
 
 
 @frozen
+class Hold:
+    """Reported: the peer of this leg puts the other one on hold, or takes it back; the leg hears `UpdateAccept(None)`
+    or `UpdateReject`. Delivered: the leg's peer has been put on hold, or taken back."""
+
+    on: bool
+
+
+@frozen
+class Away:
+    """Reported: the peer of this leg cannot be reached for a while (its page reloads), or is there again."""
+
+    on: bool
+
+
+@frozen
+class Transfer:
+    """Reported: the peer of this leg wants the other party to talk to somebody else in its stead.
+    Delivered: the peer of this leg is asked to call somebody else (REFER)."""
+
+    target: str
+    """Whom: a URI, a number, a user. Empty where `other` says it."""
+    other: SessionId | None = None
+    """The transferor's other call, whose far party is the target (attended transfer)."""
+    replaces: DialogRef | None = None
+    """The dialog at the target which the new call takes the place of (attended transfer by a phone)."""
+    referred_by: str | None = None
+    """Who asks, as a URI."""
+
+
+class TransferStage(Enum):
+    """How far a transfer is."""
+
+    TRYING = "trying"
+    RINGING = "ringing"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@frozen
+class Transferring:
+    """A transfer goes on. DONE and FAILED are its last word; FAILED leaves the call as it was."""
+
+    stage: TransferStage
+    reason: Reason | None = None
+    """With FAILED: why."""
+    status: int | None = None
+    """The SIP status behind it, where there was one."""
+
+
+class Part(Enum):
+    """What a participant is doing."""
+
+    CALLING = "calling"
+    TALKING = "talking"
+    HELD = "held"
+    """Put on hold by somebody."""
+    AWAY = "away"
+    """Its page reloads, or its network changes."""
+
+
+@frozen
+class Participant:
+    """Somebody in a call."""
+
+    party: Identity
+    part: Part
+    video: bool = False
+    """It shows a picture."""
+
+
+@frozen
+class Roster:
+    """Who takes part in a call, all of them; delivered whenever that changes. `version` grows by one."""
+
+    version: int
+    participants: tuple[Participant, ...]
+
+
+@frozen
+class Connected:
+    """The party at the other end is this one now: after a transfer, or because the network has said so."""
+
+    party: Identity
+
+
+@frozen
 class Candidates:
     """One trickled ICE candidate, or the end of them (RFC 8838)."""
 
@@ -216,5 +319,11 @@ Event: TypeAlias = (
     | UpdateReject
     | Candidates
     | Info
+    | Hold
+    | Away
+    | Transfer
+    | Transferring
+    | Roster
+    | Connected
     | End
 )

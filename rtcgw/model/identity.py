@@ -79,6 +79,18 @@ class Identity:
         return canonical_key(self.uri)
 
 
+@frozen
+class DialogRef:
+    """A SIP dialog as Replaces names it (RFC 3891 §6.1): the tags are those of the one who is to match it."""
+
+    call_id: str
+    to_tag: str
+    """The local tag of who is asked to replace it."""
+    from_tag: str
+    """The remote tag there."""
+    early_only: bool = False
+
+
 class Attach(Enum):
     """How a profile reaches the core (TS 24.229; protocols of the two attach modes)."""
 

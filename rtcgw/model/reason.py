@@ -112,6 +112,8 @@ class Reason(Enum):
     )
     LOOP = Facts(482, "Loop Detected", "loop", "The call went in a circle.", 25, "warn")
     REDIRECTED = Facts(480, "Temporarily Unavailable", "redirected", "The other side has moved.", 23, "info")
+    TRANSFERRED = Facts(487, "Request Terminated", "transferred", "The call has been transferred.", 16, "info")
+    REPLACED = Facts(487, "Request Terminated", "replaced", "Another call has taken the place of this one.", 16, "info")
     CONFLICT = Facts(491, "Request Pending", "conflict", "Both sides changed the call at once.", 111, "info")
     EXTENSION = Facts(420, "Bad Extension", "bad-extension", "The other side requires something unknown.", 79, "warn")
     SHUTDOWN = Facts(503, "Service Unavailable", "shutdown", "The gateway is shutting down.", 41, "info")

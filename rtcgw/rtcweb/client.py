@@ -267,7 +267,7 @@ class Client:
                 capabilities=native.CAPABILITIES,
                 contacts=tuple(contact for contact in desk.contacts if contact.address != user.name),
                 expires=None if self._expires is None else max(0, int(self._expires - desk.now())),
-                calls=session.waiting(),
+                calls=session.views(),
             )
         )
 
@@ -337,13 +337,23 @@ class Client:
         leg.rejoin(message, self)
 
     def _in_call(
-        self, message: native.Ringing | native.Pranswer | native.Answer | native.Decline | native.Dtmf
+        self,
+        message: native.Ringing
+        | native.Pranswer
+        | native.Answer
+        | native.Decline
+        | native.Dtmf
+        | native.Hold
+        | native.Transfer,
     ) -> None:
         leg = self.legs.get(message.session)
         if leg is None:
             self._refuse(message, "no-session")
         else:
             leg.request(message)
+
+    def _not_yet(self, message: native.Merge | native.Seen) -> None:
+        self._refuse(message, "illegal-state")
 
     def _hang_up(self, message: native.Hangup) -> None:
         leg = self.legs.get(message.session)
@@ -387,6 +397,10 @@ _HANDLERS: Final[dict[type[Any], Callable[[Client, Any], None]]] = {
     native.Answer: Client._in_call,
     native.Decline: Client._in_call,
     native.Dtmf: Client._in_call,
+    native.Hold: Client._in_call,
+    native.Transfer: Client._in_call,
+    native.Merge: Client._not_yet,
+    native.Seen: Client._not_yet,
     native.Hangup: Client._hang_up,
     native.Candidate: Client._candidate,
     native.Ice: Client._ice,

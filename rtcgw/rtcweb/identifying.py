@@ -198,6 +198,10 @@ class UserSession:
         """The calls that wait for their page."""
         return tuple(sorted(leg.session for leg in self.legs if leg.away))
 
+    def views(self) -> tuple[native.CallInfo, ...]:
+        """The calls of this user, each once."""
+        return tuple(leg.info() for leg in sorted(self.legs, key=lambda leg: leg.session) if leg.away)
+
     def forget(self, leg: BrowserLeg) -> None:
         """See `IHome`."""
         self.legs.discard(leg)

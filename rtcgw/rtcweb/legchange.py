@@ -12,13 +12,19 @@ from __future__ import annotations
 
 from rtcgw.model.events import (
     Candidates,
+    Connected,
     Description,
+    Hold,
     Info,
     Kind,
+    Roster,
+    Transfer,
+    Transferring,
     Update,
     UpdateAccept,
     UpdateReject,
 )
+from rtcgw.model.identity import Identity, SessionId
 from rtcgw.model.reason import Reason
 from rtcgw.rtcweb.dialects import native
 from rtcgw.rtcweb.legstates import DECLINES, Role, reason_given
@@ -36,14 +42,25 @@ def page_changes(leg: BrowserLeg, message: native.Offer) -> None:
     leg.report(Update(Description(Kind.OFFER, message.sdp or "")))
 
 
+def page_holds(leg: BrowserLeg, message: native.Hold) -> None:
+    """The page puts the other side on hold, or takes it back; decided like a change, with no description of its own."""
+    leg.owed.append(("HOLD", message.id))
+    leg.report(Hold(message.on))
+
+
 def changed(leg: BrowserLeg, event: UpdateAccept) -> None:
     """The page's change is taken."""
-    leg.send_description(leg.settle("OFFER"), event.description)
+    held = leg.settle("HOLD")
+    if held is not None:
+        leg.send(native.Ok(for_="HOLD", id=held, session=leg.session))
+    else:
+        leg.send_description(leg.settle("OFFER"), event.description)
 
 
 def change_refused(leg: BrowserLeg, event: UpdateReject) -> None:
     """The page's change is refused: the call is as it was."""
-    leg.send(leg.error(leg.settle("OFFER"), event.reason.word, event.reason.text))
+    request = leg.settle("HOLD") or leg.settle("OFFER")
+    leg.send(leg.error(request, event.reason.word, event.reason.text))
 
 
 # -- the page is asked ---------------------------------------------------------------------
@@ -53,7 +70,7 @@ def ask(leg: BrowserLeg, event: Update) -> None:
     """The other side, or the media, want something else. Candidates for it wait until the page has answered."""
     assert event.description is not None
     leg.described = False
-    leg.send(native.Change(session=leg.session, sdp=event.description.sdp, sdp_type="offer"))
+    leg.send(native.Change(session=leg.session, sdp=event.description.sdp, sdp_type="offer", fresh=event.fresh))
 
 
 def page_takes(leg: BrowserLeg, message: native.Answer) -> None:
@@ -148,6 +165,49 @@ def _adopt(leg: BrowserLeg, page: IPage) -> None:
     leg.page = page
     leg.peer = page.name
     page.adopt(leg)
+
+
+# -- transfers and news --------------------------------------------------------------------
+
+
+def page_transfers(leg: BrowserLeg, message: native.Transfer) -> None:
+    """The page wants its other side connected to somebody else; how that goes is told by TRANSFER."""
+    leg.send(native.Ok(for_="TRANSFER", id=message.id, session=leg.session))
+    other = None if message.with_ is None else SessionId(message.with_)
+    leg.report(Transfer(message.to or "", other))
+
+
+def tell(leg: BrowserLeg, event: Hold | Transferring | Roster | Connected) -> None:
+    """What the page is told and need not decide."""
+    news = message_of(leg.session, event)
+    if type(news) is not native.Participants or leg.can("participants"):
+        leg.send(news)
+
+
+def message_of(session: SessionId, event: Hold | Transferring | Roster | Connected) -> native.GatewayMessage:
+    """News of a call in the dialect's words."""
+    if isinstance(event, Hold):
+        return native.Held(session=session, on=event.on)
+    if isinstance(event, Connected):
+        return native.Connected(session=session, remote=party_of(event.party))
+    if isinstance(event, Roster):
+        members = tuple(
+            native.Member(party=party_of(each.party), part=each.part, video=each.video) for each in event.participants
+        )
+        return native.Participants(session=session, version=event.version, participants=members)
+    reason = event.reason
+    return native.Transferring(
+        session=session,
+        stage=event.stage,
+        reason=None if reason is None else reason.word,
+        text=None if reason is None else reason.text,
+        status=event.status,
+    )
+
+
+def party_of(identity: Identity) -> native.Party:
+    """A party as pages see it."""
+    return native.Party(uri=identity.uri, name=identity.display)
 
 
 # -- candidates and keys -------------------------------------------------------------------

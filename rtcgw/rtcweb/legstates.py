@@ -12,17 +12,23 @@ from typing import Final
 from rtcgw.machine import Symbol
 from rtcgw.model.events import (
     Accept,
+    Away,
     Candidates,
     Confirm,
+    Connected,
     End,
     Event,
+    Hold,
     Info,
     Keyframe,
     Progress,
     ProgressAck,
     ProgressAcked,
     Ringback,
+    Roster,
     Setup,
+    Transfer,
+    Transferring,
     Unacceptable,
     Update,
     UpdateAccept,
@@ -106,6 +112,8 @@ class LegEvent(Symbol):
     PAGE_OFFERS = "page: OFFER in session"
     PAGE_RETURNS = "page came back: OFFER in session"
     PAGE_PRESSES = "page: DTMF"
+    PAGE_HOLDS = "page: HOLD"
+    PAGE_TRANSFERS = "page: TRANSFER"
     PAGE_HANGS_UP = "page: HANGUP"
     PAGE_LOST = "page lost"
     SETUP = "Setup"
@@ -122,7 +130,9 @@ class LegEvent(Symbol):
     UPDATE_REJECT = "UpdateReject"
     CANDIDATES = "Candidates"
     INFO = "Info"
-    NOT_FOR_PAGES = "Keyframe, Unacceptable"
+    NEWS = "Hold, Transferring, Roster, Connected"
+    """What the page is told and need not decide."""
+    NOT_FOR_PAGES = "Keyframe, Unacceptable, Away, Transfer"
     END = "End"
     GRACE_OVER = "grace timer"
     UNCONFIRMED = "confirm timer"
@@ -142,13 +152,20 @@ ORDERS: Final[Mapping[type[Event], LegEvent]] = {
     UpdateReject: LegEvent.UPDATE_REJECT,
     Candidates: LegEvent.CANDIDATES,
     Info: LegEvent.INFO,
+    Hold: LegEvent.NEWS,
+    Transferring: LegEvent.NEWS,
+    Roster: LegEvent.NEWS,
+    Connected: LegEvent.NEWS,
+    Away: LegEvent.NOT_FOR_PAGES,
+    Transfer: LegEvent.NOT_FOR_PAGES,
     Keyframe: LegEvent.NOT_FOR_PAGES,
     Unacceptable: LegEvent.NOT_FOR_PAGES,
     End: LegEvent.END,
 }
 """Which event an order of the parent is.
 
-Keyframes are asked for by RTCP where a browser is concerned; `Unacceptable` only ever goes up.
+Keyframes are asked for by RTCP where a browser is concerned; `Unacceptable` and `Away` only ever go up; a page is not
+sent elsewhere, the gateway calls in its stead.
 """
 
 BARE: Final[Mapping[LegEvent, LegEvent]] = {LegEvent.SETUP: LegEvent.SETUP_BARE, LegEvent.UPDATE: LegEvent.UPDATE_BARE}
@@ -161,6 +178,8 @@ REQUESTS: Final[Mapping[type[native.Request], LegEvent]] = {
     native.Decline: LegEvent.PAGE_DECLINES,
     native.Offer: LegEvent.PAGE_OFFERS,
     native.Dtmf: LegEvent.PAGE_PRESSES,
+    native.Hold: LegEvent.PAGE_HOLDS,
+    native.Transfer: LegEvent.PAGE_TRANSFERS,
     native.Hangup: LegEvent.PAGE_HANGS_UP,
 }
 """Which event a request of the page is."""

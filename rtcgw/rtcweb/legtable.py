@@ -32,6 +32,8 @@ PAGE: Final = (
     E.PAGE_DECLINES,
     E.PAGE_OFFERS,
     E.PAGE_PRESSES,
+    E.PAGE_HOLDS,
+    E.PAGE_TRANSFERS,
     E.PAGE_HANGS_UP,
 )
 """Requests of the page: each is answered in every state, with an error where it makes no sense."""
@@ -71,6 +73,7 @@ _LEGAL: _Rows = {
     (S.ACCEPTING, E.PAGE_LOST): Row(S.INCALL_AWAY, (leaving.go_away,)),
     # a change of the page's is being decided
     (S.INCALL, E.PAGE_OFFERS): Row(S.CHANGING, (change.page_changes,)),
+    (S.INCALL, E.PAGE_HOLDS): Row(S.CHANGING, (change.page_holds,)),
     (S.CHANGING, E.UPDATE_ACCEPT): Row(S.INCALL, (change.changed,)),
     (S.CHANGING, E.UPDATE_REJECT): Row(S.INCALL, (change.change_refused,)),
     (S.CHANGING, E.PAGE_LOST): Row(S.CHANGING_AWAY, (leaving.go_away,)),
@@ -110,7 +113,11 @@ _LEGAL |= _in(
     (E.PAGE_ANSWERS_BARE, None, setup.confirms_late),
     (E.PAGE_DECLINES, None, change.declines_late),
 )
-_LEGAL |= _in(TALKING, (E.PAGE_PRANSWERS, None, setup.acknowledges_late))
+_LEGAL |= _in(
+    TALKING,
+    (E.PAGE_PRANSWERS, None, setup.acknowledges_late),
+    (E.PAGE_TRANSFERS, None, change.page_transfers),
+)
 _LEGAL |= _in(
     TALKING | {S.ANSWERED, S.ACCEPTING},
     (E.INFO, None, change.keys_pressed),
@@ -121,6 +128,7 @@ _LEGAL |= _in(TALKING | {S.CALLING, S.ANSWERED}, (E.RINGBACK, None, setup.ring_b
 _LEGAL |= _in(
     TALKING | {S.CALLING, S.ANSWERED, S.OFFERED, S.ALERTING, S.ACCEPTING},
     (E.CANDIDATES, None, change.trickle),
+    (E.NEWS, None, change.tell),
     (E.END, S.HANGUP, leaving.ended),
 )
 _LEGAL |= _in(
@@ -170,7 +178,7 @@ _MEANINGLESS: Final = {
 }  # fmt: skip
 """Dropped on purpose: repetitions, what only the other role gets, what a page that is away cannot say."""
 for _state in AWAY:
-    _MEANINGLESS[_state] |= {E.PROGRESS_ACK, E.CONFIRM, E.CANDIDATES, E.INFO, E.RINGBACK, E.PAGE_LOST}
+    _MEANINGLESS[_state] |= {E.PROGRESS_ACK, E.CONFIRM, E.CANDIDATES, E.INFO, E.NEWS, E.RINGBACK, E.PAGE_LOST}
     _MEANINGLESS[_state] |= {E.UNCONFIRMED, E.UNDECIDED, *PAGE} - {E.PAGE_HANGS_UP}
 
 LEG_TABLE: Final[Table[LegState, LegEvent]] = Table(

@@ -173,6 +173,17 @@ class BrowserLeg:
             details=details,
         )
 
+    def info(self) -> native.CallInfo:
+        """The call as the user's pages see it."""
+        figure = self.machine.state.figure
+        return native.CallInfo(
+            session=self.session,
+            role=self.role.value,
+            state="Calling" if figure == "Calling" else "InCall" if figure == "InCall" else "Reloading",
+            remote=native.Party(uri=""),
+            away=self.away,
+        )
+
     @property
     def away(self) -> bool:
         """Whether the page is lost and may come back."""

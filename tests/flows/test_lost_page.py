@@ -42,7 +42,7 @@ class LostPageTests(FlowCase):
         self.alice.drop()
         self.rig.advance(20)
         again = self.rig.page("alice", "again")
-        self.assertEqual(again.transcript[0]["calls"], [session])
+        self.assertEqual(again.transcript[0]["calls"][0]["session"], session)
         again.send("OFFER", session=session, sdp="restart")
         self.rig.advance(60)
         self.rig.call.bye()

@@ -130,7 +130,7 @@ class LoginTests(LoginCase):
         self.pass_time(page, 131)
         self.assertTrue(page.gone)
         self.assertEqual(self.world.legs[0].view().state, "Reloading")
-        self.assertEqual(self.side.browser("alice").transcript[0]["calls"], [session])
+        self.assertEqual(self.side.browser("alice").transcript[0]["calls"][0]["session"], session)
 
     def test_throttle(self) -> None:
         """Whoever fails too often from one address waits, right password or not; others do not notice."""

@@ -142,7 +142,7 @@ class ReloadTests(LegCase):
         session = self.in_call()
         self.lose(self.page)
         page = self.side.connect()
-        self.assertEqual(page.login("alice")["calls"], [session])
+        self.assertEqual(page.login("alice")["calls"][0]["session"], session)
         sent = page.send("OFFER", session=session, sdp=SDP)
         self.assertEqual(self.world.taken(), [Update(OFFER)])
         self.world.deliver(UpdateAccept(ANSWER))

@@ -73,6 +73,9 @@ class MarkedMedia:
         self.reserved = True
         self.reverted = 0
         self.keyframes: list[Party] = []
+        self.pressed: list[tuple[Party, str, int]] = []
+        self.plays_keys = False
+        """Whether keys go in the sound."""
         self.answered: list[tuple[Party, str, bool]] = []
         """What each party has answered, and whether that was final."""
         self.pending: list[tuple[Deferred[str], str]] = []
@@ -127,6 +130,13 @@ class MarkedMedia:
 
     def make_offer(self, target: Party) -> str | Deferred[str]:
         return self._result(f"offer-for-{target.value}", "")
+
+    def hold(self, by: Party, on: bool) -> str | Deferred[str]:
+        return self._result(f"{by.value}-holds" if on else f"{by.value}-resumes", "")
+
+    def press(self, target: Party, digits: str, duration: int) -> bool:
+        self.pressed.append((target, digits, duration))
+        return self.plays_keys
 
     def candidate(self, origin: Party, candidate: str | None, mid: str | None, ufrag: str | None) -> bool:
         self.candidates.append(candidate)

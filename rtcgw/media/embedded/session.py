@@ -116,6 +116,14 @@ class EmbeddedSession:
             self.talks.restore(self._change)
             self._change = None
 
+    def hold(self, by: Party, on: bool) -> str:
+        """See `IMediaSession`."""
+        raise MediaError(Reason.CONFLICT, "not now")
+
+    def press(self, target: Party, digits: str, duration: int) -> bool:
+        """See `IMediaSession`."""
+        return False
+
     def candidate(self, origin: Party, candidate: str | None, mid: str | None, ufrag: str | None) -> bool:
         """An ICE-lite agent needs none: it answers wherever proven checks come from."""
         return True

@@ -23,7 +23,18 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from rtcgw.machine import Machine, Row, Symbol, Table
-from rtcgw.media.backend import Access, IMediaSession, MediaError, MediaNews, MediaStats, News, OnNews, Party, Reoffer
+from rtcgw.media.backend import (
+    Access,
+    IMediaSession,
+    MediaError,
+    MediaNews,
+    MediaStats,
+    News,
+    OnNews,
+    Party,
+    Reoffer,
+    Result,
+)
 from rtcgw.media.engine import lines as enginelines
 from rtcgw.media.engine import stats as enginestats
 from rtcgw.media.engine.codecs import AUDIO, DTMF, VIDEO
@@ -192,6 +203,14 @@ class EngineSession:
         return self._run(lambda: self._offered(target.other))
 
     # -- IMediaSession: the rest -------------------------------------------------------------------------------
+
+    def hold(self, by: Party, on: bool) -> Result:
+        """See `IMediaSession`."""
+        raise MediaError(Reason.CONFLICT, "not now")
+
+    def press(self, target: Party, digits: str, duration: int) -> bool:
+        """See `IMediaSession`."""
+        return False
 
     def candidate(self, origin: Party, candidate: str | None, mid: str | None, ufrag: str | None) -> bool:
         """The engine learns browsers' addresses from their checks."""

@@ -38,6 +38,10 @@ Tones: TypeAlias = Annotated[
 ]
 PairValue: TypeAlias = Annotated[str, Meta(max_length=256)] | int | float | bool | None
 
+Headers: TypeAlias = Annotated[
+    dict[Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9-]+" + _END)], Line], Meta(max_length=16)
+]
+
 RequestId: TypeAlias = Annotated[Id, Meta(description="The client's own number or name for this request.")]
 OptionalId: TypeAlias = Annotated[Id | None, Meta(description="Where given, the message is answered with OK.")]
 ForId: TypeAlias = Annotated[Id | None, Meta(description="The `id` of the request that this answers.")]

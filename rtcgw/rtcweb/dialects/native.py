@@ -37,19 +37,29 @@ from rtcgw.rtcweb.dialects.codes import CLOSE_CODES, CODES
 from rtcgw.rtcweb.dialects.fields import SDP_LIMIT, VERSION, Id, News, PairValue, Request
 from rtcgw.rtcweb.dialects.news import (
     Alerting,
+    CallInfo,
+    Calls,
     Change,
+    Connected,
     Contact,
     Early,
     Ended,
     Error,
+    Held,
     IceServer,
     Incoming,
     Keys,
     LoggedIn,
+    Member,
+    Missed,
+    MissedCall,
     Ok,
+    Participants,
     Party,
+    Reconnect,
     Ringback,
     Servers,
+    Transferring,
     Trickle,
     Waiting,
 )
@@ -59,14 +69,18 @@ from rtcgw.rtcweb.dialects.requests import (
     Decline,
     Dtmf,
     Hangup,
+    Hold,
     Ice,
     IceServers,
     Login,
     Logout,
+    Merge,
     Offer,
     Ping,
     Pranswer,
     Ringing,
+    Seen,
+    Transfer,
 )
 from rtcgw.rtcweb.dialects.wire import Wire
 
@@ -79,9 +93,12 @@ __all__ = [
     "VERSION",
     "Alerting",
     "Answer",
+    "CallInfo",
+    "Calls",
     "Candidate",
     "Change",
     "ClientMessage",
+    "Connected",
     "Contact",
     "Decline",
     "Dtmf",
@@ -90,6 +107,8 @@ __all__ = [
     "Error",
     "GatewayMessage",
     "Hangup",
+    "Held",
+    "Hold",
     "Ice",
     "IceServer",
     "IceServers",
@@ -99,17 +118,26 @@ __all__ = [
     "LoggedIn",
     "Login",
     "Logout",
+    "Member",
+    "Merge",
+    "Missed",
+    "MissedCall",
     "News",
     "Offer",
     "Ok",
     "PairValue",
+    "Participants",
     "Party",
     "Ping",
     "Pranswer",
+    "Reconnect",
     "Request",
     "Ringback",
     "Ringing",
+    "Seen",
     "Servers",
+    "Transfer",
+    "Transferring",
     "Trickle",
     "Waiting",
     "decode",
@@ -118,14 +146,49 @@ __all__ = [
 
 SUBPROTOCOL: Final = "rtcgw.1"
 """The WebSocket subprotocol."""
-CAPABILITIES: Final = ("progress", "trickle", "resume", "ringback", "dtmf")
+CAPABILITIES: Final = ("progress", "trickle", "resume", "ringback", "dtmf", "participants", "calls")
 """What this gateway can do beyond the minimum."""
 
 ClientMessage: TypeAlias = (
-    Login | Offer | Ringing | Pranswer | Answer | Decline | Candidate | Hangup | Dtmf | Ping | Logout | Ice | IceServers
+    Login
+    | Offer
+    | Ringing
+    | Pranswer
+    | Answer
+    | Decline
+    | Candidate
+    | Hangup
+    | Dtmf
+    | Hold
+    | Transfer
+    | Merge
+    | Seen
+    | Ping
+    | Logout
+    | Ice
+    | IceServers
 )
 GatewayMessage: TypeAlias = (
-    LoggedIn | Ok | Servers | Waiting | Alerting | Early | Ringback | Incoming | Change | Keys | Trickle | Ended | Error
+    LoggedIn
+    | Ok
+    | Servers
+    | Waiting
+    | Alerting
+    | Early
+    | Ringback
+    | Incoming
+    | Change
+    | Keys
+    | Trickle
+    | Held
+    | Connected
+    | Transferring
+    | Participants
+    | Calls
+    | Missed
+    | Reconnect
+    | Ended
+    | Error
 )
 
 _wire: Wire[ClientMessage] = Wire(ClientMessage)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta, Struct, field
 
-from rtcgw.model.events import Kind, Sound
+from rtcgw.model.events import Kind, Part, Sound, TransferStage
 from rtcgw.rtcweb.dialects.fields import (
     CandidateLine,
     ForId,
@@ -53,6 +53,32 @@ class Party(Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: Annotated[str | None, Meta(description="The display name.")] = None
 
 
+class CallInfo(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """A call of the user's, as it stands."""
+
+    session: OfSession
+    role: Annotated[Literal["caller", "callee"], Meta(description="Which side of it the user is.")]
+    state: Annotated[
+        Literal["Calling", "InCall", "Reloading"],
+        Meta(description="Where it stands, in the words of the patent's Fig. 7."),
+    ]
+    remote: Annotated[Party, Meta(description="Who is at the other end.")]
+    here: Annotated[bool, Meta(description="Whether it is on this connection.")] = False
+    away: Annotated[bool, Meta(description="Whether it waits for its page.")] = False
+    answered: Annotated[float | None, Meta(description="Seconds since it was answered; missing before that.")] = None
+    holding: Annotated[bool, Meta(description="Whether the user has put the other side on hold.")] = False
+    held: Annotated[bool, Meta(description="Whether the other side has put the user on hold.")] = False
+
+
+class MissedCall(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """A call that nobody took."""
+
+    session: OfSession
+    from_: Annotated[Party, Meta(description="Who called.")] = field(name="from")
+    at: Annotated[float, Meta(description="When, in seconds since 1970-01-01 UTC.")]
+    reason: Annotated[str, Meta(description="Why it was not taken: a word as in HANGUP.")]
+
+
 class LoggedIn(News, frozen=True, tag="OK"):
     """The answer to LOGIN."""
 
@@ -73,9 +99,12 @@ class LoggedIn(News, frozen=True, tag="OK"):
         int | None, Meta(description="Seconds until the token expires and LOGIN must be sent again.")
     ] = None
     calls: Annotated[
-        tuple[str, ...],
-        Meta(description="Sessions of this user that wait for their page: OFFER with `session` takes one up."),
+        tuple[CallInfo, ...],
+        Meta(description="All calls of this user; OFFER with `session` takes one up that is away or on another page."),
     ] = ()
+    resume: Annotated[str, Meta(description="Logs this page in again, once, in place of a token; see LOGIN.")] = ""
+    resume_ttl: Annotated[float, Meta(description="Seconds that it holds after the connection was lost.")] = 0.0
+    missed: Annotated[tuple[MissedCall, ...], Meta(description="Calls that nobody took, the oldest first.")] = ()
 
 
 class Ok(News, frozen=True, tag="OK"):
@@ -83,7 +112,21 @@ class Ok(News, frozen=True, tag="OK"):
 
     for_: Annotated[
         Literal[
-            "OFFER", "RINGING", "PRANSWER", "ANSWER", "CANDIDATE", "HANGUP", "DECLINE", "DTMF", "PING", "LOGOUT", "ICE"
+            "OFFER",
+            "RINGING",
+            "PRANSWER",
+            "ANSWER",
+            "CANDIDATE",
+            "HANGUP",
+            "DECLINE",
+            "DTMF",
+            "PING",
+            "LOGOUT",
+            "ICE",
+            "HOLD",
+            "TRANSFER",
+            "MERGE",
+            "SEEN",
         ],
         Meta(description="The type of the request."),
     ] = field(name="for")
@@ -119,11 +162,17 @@ class Alerting(News, frozen=True, tag="RINGING"):
 
 
 class Early(News, frozen=True, tag="PROGRESS"):
-    """An early description, of the other side or the gateway's own. Only for the capability `progress`."""
+    """The call has come further, or an early description is there. Only for the capability `progress`."""
 
     session: OfSession
-    sdp: Annotated[Text, Meta(description="The early description.")]
-    sdp_type: Annotated[Kind, Meta(description="What the description is.")]
+    stage: Annotated[
+        Literal["forwarded", "queued"] | None,
+        Meta(description="The call is being sent on to somebody else, or waits for its turn."),
+    ] = None
+    sdp: Annotated[Text | None, Meta(description="An early description, of the other side or the gateway's own.")] = (
+        None
+    )
+    sdp_type: Annotated[Kind | None, Meta(description="What the description is.")] = None
 
 
 class Incoming(News, frozen=True, tag="OFFER"):
@@ -134,6 +183,13 @@ class Incoming(News, frozen=True, tag="OFFER"):
     to: Annotated[str, Meta(description="Whom the caller asked for.")]
     sdp: Annotated[Text, Meta(description="The offer.")]
     sdp_type: Annotated[Literal["offer"], Meta(description="Always `offer`.")]
+    history: Annotated[
+        tuple[Party, ...], Meta(description="Whom the call was meant for before it was sent on, the first one first.")
+    ] = ()
+    referred_by: Annotated[str | None, Meta(description="Who asked for this call by a transfer.")] = None
+    headers: Annotated[
+        dict[str, str] | None, Meta(description="Headers of the INVITE, of those that the configuration allows.")
+    ] = None
 
 
 class Change(News, frozen=True, tag="OFFER"):
@@ -142,6 +198,67 @@ class Change(News, frozen=True, tag="OFFER"):
     session: OfSession
     sdp: Annotated[Text, Meta(description="The offer.")]
     sdp_type: Annotated[Literal["offer"], Meta(description="Always `offer`.")]
+    fresh: Annotated[bool, Meta(description="The media are others than so far: answer with a new peer connection.")] = (
+        False
+    )
+
+
+class Held(News, frozen=True, tag="HOLD"):
+    """The other side has put the page on hold, or taken it back."""
+
+    session: OfSession
+    on: Annotated[bool, Meta(description="True: on hold. False: back.")]
+
+
+class Connected(News, frozen=True, tag="PARTY"):
+    """The page talks to somebody else now: the other side was transferred, or the network has named it."""
+
+    session: OfSession
+    remote: Annotated[Party, Meta(description="Who it is.")]
+
+
+class Transferring(News, frozen=True, tag="TRANSFER"):
+    """How the page's TRANSFER goes. After `done` the call ends by itself; `failed` leaves it as it was."""
+
+    session: OfSession
+    stage: Annotated[TransferStage, Meta(description="How far it is.")]
+    reason: Annotated[str | None, Meta(description="With `failed`: one word for why, as in HANGUP.")] = None
+    text: Annotated[str | None, Meta(description="With `failed`: a sentence fit to show.")] = None
+    status: Annotated[int | None, Meta(description="The SIP status received, where there was one.")] = None
+
+
+class Member(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """Somebody in a call."""
+
+    party: Annotated[Party, Meta(description="Who.")]
+    part: Annotated[Part, Meta(description="What he or she is doing.")]
+    video: Annotated[bool, Meta(description="Whether a picture is shown.")] = False
+
+
+class Participants(News, frozen=True, tag="PARTICIPANTS"):
+    """Who takes part in the call, whenever that changes. Only for the capability `participants`."""
+
+    session: OfSession
+    version: Annotated[int, Meta(description="Grows by one with each of these; what is older may be dropped.")]
+    participants: Annotated[tuple[Member, ...], Meta(description="All of them.")]
+
+
+class Calls(News, frozen=True, tag="CALLS"):
+    """The user's calls, on whatever page, whenever one begins, changes or ends. Only for the capability `calls`."""
+
+    calls: Annotated[tuple[CallInfo, ...], Meta(description="All of them.")]
+
+
+class Missed(News, frozen=True, tag="MISSED"):
+    """The missed calls of the user, whenever there is another one or they have been seen. Only for `calls`."""
+
+    missed: Annotated[tuple[MissedCall, ...], Meta(description="All of them, the oldest first.")]
+
+
+class Reconnect(News, frozen=True, tag="RECONNECT"):
+    """The gateway will close this connection: make a new one, with `resume`. Calls go on."""
+
+    within: Annotated[float, Meta(description="Seconds until it is closed.")]
 
 
 class Ringback(News, frozen=True, tag="RINGBACK"):

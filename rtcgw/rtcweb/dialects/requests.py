@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from rtcgw.rtcweb.dialects.fields import (
     VERSION,
     Address,
     CandidateLine,
+    Headers,
     Mid,
     MLine,
     Name,
@@ -43,13 +44,18 @@ class Login(Request, frozen=True, tag="LOGIN"):
         Annotated[tuple[Word, ...], Meta(max_length=32)],
         Meta(description="What the client can do beyond the minimum: `progress`, `trickle`, `ringback`, `dtmf`."),
     ] = ()
+    resume: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=256)] | None,
+        Meta(description="The resume token of the last log-in, in place of `token`: the same user's session goes on."),
+    ] = None
     client: Annotated[Word | None, Meta(description="Name and version of the client, for the log.")] = None
     ice: Annotated[bool, Meta(description="Whether the client's media use ICE; without, still DTLS-SRTP.")] = True
 
     def __post_init__(self) -> None:
         by_name = self.user is not None and self.password is not None
-        if (self.token is None) != by_name or (self.user is None) != (self.password is None):
-            raise ValueError("Give either `token`, or `user` and `password`")
+        ways = (self.token is not None) + by_name + (self.resume is not None)
+        if ways != 1 or (self.user is None) != (self.password is None):
+            raise ValueError("Give one of `token`, `resume`, or `user` and `password`")
 
     def __repr__(self) -> str:
         return f"Login(id={self.id!r}, user={self.user!r})"
@@ -64,6 +70,11 @@ class Offer(Request, frozen=True, tag="OFFER"):
     sdp: Annotated[
         Sdp | None,
         Meta(description="The offer. A call without it asks the other side to offer; a change must have it."),
+    ] = None
+    anonymous: Annotated[bool, Meta(description="With `to`: the called is not to see who calls.")] = False
+    headers: Annotated[
+        Headers | None,
+        Meta(description="With `to`: headers for the INVITE, of those that the gateway's configuration allows."),
     ] = None
 
     def __post_init__(self) -> None:
@@ -143,6 +154,45 @@ class Dtmf(Request, frozen=True, tag="DTMF"):
     session: OfSession
     tones: Tones
     id: OptionalId = None
+
+
+class Hold(Request, frozen=True, tag="HOLD"):
+    """Put the other side on hold, or take it back. The page's own description stays as it is."""
+
+    id: RequestId
+    session: OfSession
+    on: Annotated[bool, Meta(description="True: on hold. False: back.")] = True
+
+
+class Transfer(Request, frozen=True, tag="TRANSFER"):
+    """Connect the other side to somebody else; TRANSFER news tell how it goes, and HANGUP ends this call when done."""
+
+    id: RequestId
+    session: OfSession
+    to: Annotated[Address | None, Meta(description="Whom: as in OFFER. A blind transfer.")] = None
+    with_: Annotated[
+        Session | None, Meta(description="Or another call of this page's: its other side. An attended transfer.")
+    ] = field(name="with", default=None)
+
+    def __post_init__(self) -> None:
+        if (self.to is None) == (self.with_ is None):
+            raise ValueError("Give either `to` or `with`")
+
+
+class Merge(Request, frozen=True, tag="MERGE"):
+    """Make one conference of calls of this user's; the OK names the call by which the page takes part in it."""
+
+    id: RequestId
+    sessions: Annotated[
+        Annotated[tuple[Session, ...], Meta(min_length=2, max_length=8)],
+        Meta(description="The calls, a conference among them where there is one already."),
+    ]
+
+
+class Seen(Request, frozen=True, tag="SEEN"):
+    """The user has seen the missed calls: they are forgotten, on all pages of the user."""
+
+    id: RequestId
 
 
 class Ping(Request, frozen=True, tag="PING"):

@@ -40,6 +40,8 @@ const SENTENCES = Object.freeze({
   ended: 'The call has ended.',
   // the gateway's reasons
   hangup: 'The call has ended.',
+  transferred: 'The call has been transferred.',
+  replaced: 'Another call has taken the place of this one.',
   cancelled: 'The caller gave up.',
   busy: 'The number is busy.',
   declined: 'The call was declined.',

@@ -52,7 +52,7 @@ export function readWelcome(reply) {
     capabilities: list(fields.capabilities),
     contacts: list(fields.contacts),
     expires: Number(fields.expires) || 0,
-    calls: list(fields.calls),
+    calls: list(fields.calls).map((call) => text(call.session)),
   };
 }
 

@@ -143,7 +143,8 @@ class RtcgwJsTests(JsCase):
             await gateway.connect();
             const next = socket.constructor.last;
             const login = gateway.login({ user: 'a', password: 'a' });
-            next.get({ type: 'OK', for: 'LOGIN', id: next.of('LOGIN')[0].id, calls: [{ session: 'other' }, { session: 'mine' }] });
+            const calls = [{ session: 'other' }, { session: 'mine' }];
+            next.get({ type: 'OK', for: 'LOGIN', id: next.of('LOGIN')[0].id, calls });
             await login;
             return next.of('HANGUP').map((message) => message.session);""")
         self.assertEqual(hangups, ["mine"])

@@ -6,8 +6,9 @@ is pending. The call knows neutral events only; it never sees a SIP message or a
 
     leg.report(event) -> [media] -> other leg.deliver(event)
 
-This module says how far a call is, what each event sets off, and how it ends. The first descriptions on their way
-are in `opening.py`, later ones in `change.py`, ring-back in `ringback.py`.
+This module says how far a call is and what each event sets off. The first descriptions on their way are in
+`opening.py`, later ones in `change.py`, ring-back in `ringback.py`, news of the media in `medianews.py`, the end and
+the record in `ending.py`.
 
 What it is not: it does not place calls (`factory.py`), ring several devices (`fork.py`)
 or keep protocol state (the legs do).
@@ -18,14 +19,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger, LogLevel
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from rtcgw.machine import Machine, Row, Table, Timer
-from rtcgw.media.backend import IMediaSession, MediaError, MediaNews, MediaStats, News, Party
+from rtcgw.media.backend import IMediaSession, MediaError, MediaNews, Party
 from rtcgw.model.events import (
     Accept,
     Candidates,
@@ -48,11 +48,12 @@ from rtcgw.model.events import (
 )
 from rtcgw.model.identity import SessionId
 from rtcgw.model.reason import Reason
-from rtcgw.translator import account
 from rtcgw.translator.callstate import CallEvent, CallState, CallView, Terms
 from rtcgw.translator.change import Changes
+from rtcgw.translator.ending import Ending
 from rtcgw.translator.joint import Joint
 from rtcgw.translator.leg import ILeg, ILegParent
+from rtcgw.translator.medianews import NewsDesk
 from rtcgw.translator.opening import Opening
 from rtcgw.translator.ringback import RingTone
 
@@ -75,8 +76,10 @@ class Call:
         "_on_end",
         "_ready",
         "changes",
+        "ending",
         "joint",
         "machine",
+        "news",
         "opening",
         "path",
         "reason",
@@ -113,6 +116,8 @@ class Call:
         self.changes = Changes(self.session, self.joint, clock, self._is_answered, self._change_settled, self.end)
         self.ringback = RingTone(clock, self._tell_sound, terms.early_media) if caller.access.on_web else None
         """None for a caller whose own network or phone makes its tones."""
+        self.news = NewsDesk(self.session, self.joint, self.changes, self.ringback, self.end)
+        self.ending = Ending(self.session, setup, self.joint)
         caller.parent = callee.parent = self
 
     @property
@@ -304,96 +309,20 @@ class Call:
         log.failure("call {session}: internal error", failure=failure, session=self.session)
         self.end(Reason.INTERNAL)
 
-    # -- news of the media -----------------------------------------------------------------
-
     def _media_news(self, news: MediaNews) -> None:
-        if self.machine.state is CallState.HANGUP:
-            return
-        told = _NEWS.get(news.state)
-        log.emit(
-            LogLevel.info if news.state in _NOTABLE else LogLevel.debug,
-            "call {session}: media {party} {state}: {detail}"
-            if news.detail
-            else "call {session}: media {party} {state}",
-            session=self.session,
-            party=news.party.value,
-            state=news.state.value,
-            detail=news.detail,
-        )
-        if told is not None:
-            told(self, news)
-
-    def _sounds(self, news: MediaNews) -> None:
-        if self.ringback is not None and news.party is Party.CALLEE:
-            self.ringback.heard()
-
-    def _silent(self, news: MediaNews) -> None:
-        if self.ringback is not None and news.party is Party.CALLEE:
-            self.ringback.lulled()
-
-    def _moved(self, news: MediaNews) -> None:
-        self.changes.moved(news.party)
-
-    def _stalled(self, news: MediaNews) -> None:
-        self.changes.stalled(news.party, news.detail)
-
-    def _keys_ready(self, news: MediaNews) -> None:
-        self.changes.keys_ready(news.party)
-
-    def _wants_keyframe(self, news: MediaNews) -> None:
-        self.joint.leg(news.party.other).deliver(Keyframe())
-
-    def _lost(self, news: MediaNews) -> None:
-        self.end(Reason.MEDIA_LOST, news.detail)
+        if self.machine.state is not CallState.HANGUP:
+            self.news.take(news)
 
     # -- the end ---------------------------------------------------------------------------
 
     def _end(self, end: End, by: ILeg | None, told: ILeg | None) -> None:
-        """Tell whoever does not know yet, free the media, and be forgotten: once, for one reason.
-
-        `by` has ended it, `told` knows already.
-        """
+        """Once, for one reason. `by` has ended it, `told` knows already."""
         self.machine.handle(CallEvent.ENDED)
         self.reason = end.reason
         age = self._clock.seconds() - self.started
         self.changes.close()
-        self.joint.stop()
-        final = self.media.close()
-        for leg in (self.caller, self.callee):
-            if leg is not told:
-                self._tell(leg, end)
-        side = "gateway" if by is None else self.joint.party(by).value
-        if isinstance(final, Deferred):
-            # The engine is asked once more how it was; nobody waits for that but this record.
-            final.addErrback(self._unaccounted)
-            final.addCallback(self._record, end, side, age)
-        else:
-            self._record(final, end, side, age)
+        self.ending.finish(end, by, told, age)
         self._on_end(self)
-
-    def _tell(self, leg: ILeg, end: End) -> None:
-        """A leg that fails at its end must neither leave the other one ringing nor keep the call in the books."""
-        try:
-            leg.deliver(end)
-        except Exception:
-            log.failure("call {session}: internal error at the end of a leg", session=self.session)
-
-    def _unaccounted(self, failure: Failure) -> None:
-        log.failure("call {session}: no account of its media", failure=failure, session=self.session)
-
-    def _record(self, final: MediaStats | None, end: End, by: str, age: float) -> None:
-        log.emit(
-            LogLevel.levelWithName(end.reason.level),
-            "call {session} ended: {reason} after {age:.1f} s, {caller} -> {callee}, by {by}",
-            session=self.session,
-            reason=end.reason.word,
-            age=age,
-            caller=self.setup.caller.uri,
-            callee=self.setup.callee.uri,
-            by=by,
-            status=end.status,
-            **({} if final is None else account.fields(final)),
-        )
 
 
 _ROUTES: Final[Mapping[type[Event], Callable[[Call, Party, Any], None]]] = {
@@ -411,19 +340,6 @@ _ROUTES: Final[Mapping[type[Event], Callable[[Call, Party, Any], None]]] = {
     Keyframe: Call._keyframe,
 }
 """What each event of a leg does. `Setup` and `Ringback` only ever go down to a leg."""
-
-_NEWS: Final[Mapping[News, Callable[[Call, MediaNews], None]]] = {
-    News.SOUND: Call._sounds,
-    News.HEARD: Call._sounds,
-    News.SILENT: Call._silent,
-    News.DTLS: Call._keys_ready,
-    News.STALLED: Call._stalled,
-    News.MOVED: Call._moved,
-    News.KEYFRAME: Call._wants_keyframe,
-    News.LOST: Call._lost,
-}
-_NOTABLE: Final = frozenset({News.STALLED, News.MOVED, News.SILENT, News.HEARD, News.LOST})
-"""News that an operator looks for when somebody complains."""
 
 _S, _E = CallState, CallEvent
 _RINGS: Final = frozenset({_S.CALLING, _S.RINGING})

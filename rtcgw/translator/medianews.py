@@ -1,0 +1,94 @@
+"""What the news of a call's media set off: a line in the log, and the part of the call that must know.
+
+What it is not: it decides nothing; `change.py` offers anew, `ringback.py` knows who makes the tones, the call ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from twisted.logger import Logger, LogLevel
+
+from rtcgw.media.backend import MediaNews, News, Party
+from rtcgw.model.events import Keyframe
+from rtcgw.model.identity import SessionId
+from rtcgw.model.reason import Reason
+from rtcgw.translator.change import Changes
+from rtcgw.translator.joint import Joint
+from rtcgw.translator.ringback import RingTone
+
+log = Logger()
+
+
+class NewsDesk:
+    """Of one call. `lost(reason, text)` is called when its media are gone for good."""
+
+    __slots__ = ("_changes", "_joint", "_lost", "_ringback", "_session")
+
+    def __init__(
+        self,
+        session: SessionId,
+        joint: Joint,
+        changes: Changes,
+        ringback: RingTone | None,
+        lost: Callable[[Reason, str | None], None],
+    ) -> None:
+        self._session = session
+        self._joint = joint
+        self._changes = changes
+        self._ringback = ringback
+        self._lost = lost
+
+    def take(self, news: MediaNews) -> None:
+        """One piece of news of a call that has not ended."""
+        log.emit(
+            LogLevel.info if news.state in _NOTABLE else LogLevel.debug,
+            "call {session}: media {party} {state}: {detail}"
+            if news.detail
+            else "call {session}: media {party} {state}",
+            session=self._session,
+            party=news.party.value,
+            state=news.state.value,
+            detail=news.detail,
+        )
+        told = _NEWS.get(news.state)
+        if told is not None:
+            told(self, news)
+
+    def _sounds(self, news: MediaNews) -> None:
+        if self._ringback is not None and news.party is Party.CALLEE:
+            self._ringback.heard()
+
+    def _silent(self, news: MediaNews) -> None:
+        if self._ringback is not None and news.party is Party.CALLEE:
+            self._ringback.lulled()
+
+    def _moved(self, news: MediaNews) -> None:
+        self._changes.moved(news.party)
+
+    def _stalled(self, news: MediaNews) -> None:
+        self._changes.stalled(news.party, news.detail)
+
+    def _keys_ready(self, news: MediaNews) -> None:
+        self._changes.keys_ready(news.party)
+
+    def _wants_keyframe(self, news: MediaNews) -> None:
+        self._joint.leg(news.party.other).deliver(Keyframe())
+
+    def _gone(self, news: MediaNews) -> None:
+        self._lost(Reason.MEDIA_LOST, news.detail)
+
+
+_NEWS: Final[Mapping[News, Callable[[NewsDesk, MediaNews], None]]] = {
+    News.SOUND: NewsDesk._sounds,
+    News.HEARD: NewsDesk._sounds,
+    News.SILENT: NewsDesk._silent,
+    News.DTLS: NewsDesk._keys_ready,
+    News.STALLED: NewsDesk._stalled,
+    News.MOVED: NewsDesk._moved,
+    News.KEYFRAME: NewsDesk._wants_keyframe,
+    News.LOST: NewsDesk._gone,
+}
+_NOTABLE: Final = frozenset({News.STALLED, News.MOVED, News.SILENT, News.HEARD, News.LOST})
+"""News that an operator looks for when somebody complains."""

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 
 from rtcgw.media.backend import Access, IMediaSession, MediaError, Party, Reoffer
-from rtcgw.media.engine import session as engined
+from rtcgw.media.engine import turns
 from rtcgw.media.sdp import Session, parse
 from rtcgw.model.peer import PLAIN_PEER, PeerProfile, Srtp, Transcode
 from rtcgw.model.reason import Reason
@@ -144,7 +144,7 @@ class TestPictures(Changing):
         self.network.run()
         assert isinstance(held, Deferred)
         self.assertIn("a=recvonly", str(self.successResultOf(held).answer))
-        results = [session.reoffer(Party.CALLEE, phone_sdp("0 126")) for _ in range(engined.MAX_WAITING + 1)]
+        results = [session.reoffer(Party.CALLEE, phone_sdp("0 126")) for _ in range(turns.MAX_WAITING + 1)]
         error = self.assertRaises(MediaError, session.reoffer, Party.CALLEE, phone_sdp("0 126"))
         self.assertIs(error.reason, Reason.CONFLICT)
         session.close()

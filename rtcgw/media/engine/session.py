@@ -5,12 +5,11 @@ know of is shown to it as a whole exchange, the other side's part being its last
 (`Exchange.again`). The same brings it back to what was before a refused change, and a call to another engine when
 its own has died.
 
-Work for one session is done in turn: what comes while the engine is being told of something else waits.
+Work for one session is done in turn (`turns.py`).
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol, TypeVar
@@ -22,7 +21,6 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from rtcgw.machine import Machine, Row, Symbol, Table
 from rtcgw.media.backend import (
     Access,
     IMediaSession,
@@ -43,6 +41,7 @@ from rtcgw.media.engine.lines import Heard, Side
 from rtcgw.media.engine.ng import NgError, Reply
 from rtcgw.media.engine.node import NgNode
 from rtcgw.media.engine.stats import Hearing
+from rtcgw.media.engine.turns import EngineState, Turns
 from rtcgw.media.packets.transcode import Places
 from rtcgw.model.identity import SessionId
 from rtcgw.model.peer import PeerProfile
@@ -52,8 +51,6 @@ log = Logger()
 
 T = TypeVar("T")
 
-MAX_WAITING = 4
-"""Pieces of work that wait for the engine's answer to an earlier one; beyond it, `MediaError` (CONFLICT)."""
 MAX_MOVES = 5
 """Times that a call is made anew; engines that keep losing it are not asked for ever."""
 
@@ -69,24 +66,6 @@ class Terms(Protocol):
 
     def finish(self, session: EngineSession, goodbye: Coroutine[Any, Any, MediaStats] | None) -> Deferred[MediaStats]:
         """A session is closed; `goodbye`, if the engine knows it, tells the engine and gives the final account."""
-
-
-class EngineState(Symbol):
-    """What the engine knows of the session."""
-
-    UNUSED = "never asked"
-    BUSY = "a request is out"
-    IDLE = "known to the engine"
-    CLOSING = "closed while a request is out"
-    CLOSED = "closed"
-
-
-class EngineEvent(Symbol):
-    """What moves the session."""
-
-    ASK = "work begins"
-    DONE = "it is done, or was given up"
-    CLOSE = "closed"
 
 
 @implementer(IMediaSession)
@@ -121,12 +100,11 @@ class EngineSession:
         self._moves = 0
         self._moved: set[Party] = set()
         """Those who are to be told where their media are now."""
-        self._waiting: deque[tuple[Callable[[], None], Deferred[Any]]] = deque()
         self._account: Deferred[MediaStats] | None = None
         self._stats = MediaStats("rtpengine")
         self._heard = {party: Hearing(terms.clock.seconds()) for party in Party}
         node.placed += 1
-        self.machine = Machine(ENGINE_TABLE, self, terms.clock)
+        self.turns = Turns(self, terms.clock)
 
     # -- IMediaSession: offers and answers ---------------------------------------------------------------------
 
@@ -134,21 +112,23 @@ class EngineSession:
         """See `IMediaSession`. Where the engine is full or does not answer, another one is asked."""
         heard = self._hear(origin, sdp)
         self.exchange.plan(origin, heard.codecs[AUDIO], settled=False)
-        return self._run(lambda: self._first_offer(origin, heard))
+        return self.turns.run(lambda: self._first_offer(origin, heard))
 
     def answer(self, origin: Party, sdp: str, final: bool) -> str | Deferred[str]:
         """See `IMediaSession`; the same answer again needs no engine."""
         told = self._told
         if told is not None and told[:2] == (origin, sdp):
             self._is_final = self._is_final or final
-            return self._run(lambda: self.exchange.unmuted(told[2])) if final and self.exchange.is_muted else told[2]
+            return (
+                self.turns.run(lambda: self.exchange.unmuted(told[2])) if final and self.exchange.is_muted else told[2]
+            )
         heard = self._hear(origin, sdp)
         self._is_final = self._is_final or final
         if self._open is not origin.other or not self._side(origin.other).real:
-            return self._run(lambda: self._answered_ours(origin, heard))
+            return self.turns.run(lambda: self._answered_ours(origin, heard))
         if not final:
             self.node.watch(self.call)
-        return self._run(lambda: self._answered(origin, sdp, heard))
+        return self.turns.run(lambda: self._answered(origin, sdp, heard))
 
     def fallback(self) -> Deferred[str]:
         """See `IMediaSession`."""
@@ -157,7 +137,7 @@ class EngineSession:
             raise MediaError(Reason.MEDIA, "there is no second way")
         self.exchange.peer = peer
         callee.forget()
-        return self._run(lambda: self._offered(Party.CALLER))
+        return self.turns.run(lambda: self._offered(Party.CALLER))
 
     def early_answer(self, target: Party) -> Deferred[str] | None:
         """See `IMediaSession`: the engine is shown an answer made up for the other party. Not where the browser has a
@@ -165,7 +145,7 @@ class EngineSession:
         mine = self._side(target)
         if self._open is not target or self._side(target.other).real or (mine.on_web and VIDEO in mine.lines):
             return None
-        return self._run(lambda: self._answered_early(target))
+        return self.turns.run(lambda: self._answered_early(target))
 
     @property
     def reserved(self) -> bool:
@@ -181,8 +161,8 @@ class EngineSession:
         heard = self._hear(origin, sdp)
         self.exchange.plan(origin, heard.codecs[AUDIO], settled=True)
         if (VIDEO in heard.lines) == (VIDEO in other.lines):
-            return self._run(lambda: self._changed(origin, heard))
-        return self._run(lambda: self._asked(origin, heard))
+            return self.turns.run(lambda: self._changed(origin, heard))
+        return self.turns.run(lambda: self._asked(origin, heard))
 
     def revert(self) -> None:
         """See `IMediaSession`: the engine is shown again what was before."""
@@ -196,11 +176,11 @@ class EngineSession:
         mine.fixed = True
         if mine.real and other.real and mine.on_web and target not in self._moved:
             # The text in force may be an answer, which says who begins the handshake; an offer leaves that open.
-            return self._run(self._offered_again)
+            return self.turns.run(self._offered_again)
         if mine.origin.text:
             return mine.origin.text
         self.exchange.make_up(target.other)
-        return self._run(lambda: self._offered(target.other))
+        return self.turns.run(lambda: self._offered(target.other))
 
     # -- IMediaSession: the rest -------------------------------------------------------------------------------
 
@@ -221,14 +201,17 @@ class EngineSession:
 
     def stats(self) -> MediaStats:
         """See `IMediaSession`; as the engine told last time (`NgNode`)."""
-        return evolve(self._stats, state=f"{self.machine.state.value}, at {self.node}")
+        return evolve(self._stats, state=f"{self.turns.state.value}, at {self.node}")
 
     def close(self) -> MediaStats | Deferred[MediaStats]:
         """See `IMediaSession`: the engine's last figures, where it knows the session."""
-        if self.machine.state in (EngineState.CLOSING, EngineState.CLOSED):
+        if self.turns.is_closed:
             return self.stats()
-        self.machine.handle(EngineEvent.CLOSE)
-        return self.stats() if self._account is None else self._account
+        account: Deferred[MediaStats] | None = None
+        if self.turns.state is not EngineState.UNUSED:
+            account = self._account = Deferred()
+        self.turns.close()
+        return self.stats() if account is None else account
 
     # -- the work ----------------------------------------------------------------------------------------------
 
@@ -387,7 +370,7 @@ class EngineSession:
         """Whether the callee's first packet is waited for."""
         return not self._is_final and self._heard[Party.CALLEE].packets == 0
 
-    # -- the machine ---------------------------------------------------------------------------------------------
+    # -- the parts -----------------------------------------------------------------------------------------------
 
     def _side(self, party: Party) -> Side:
         return self.exchange.sides[party]
@@ -420,42 +403,14 @@ class EngineSession:
         node.sessions[self.call] = self
         self.exchange.moved(node.ask)
 
-    def _run(self, work: Callable[[], Coroutine[Any, Any, T]]) -> Deferred[T]:
-        """Start `work`, or let it wait. The caller may cancel what it gets; the work goes on, so that `delete` comes
-        after it."""
-        if self.machine.state in (EngineState.CLOSING, EngineState.CLOSED) or len(self._waiting) >= MAX_WAITING:
-            raise MediaError(Reason.CONFLICT, "the media session is busy or closed")
-        result: Deferred[T] = Deferred(lambda _: None)
-
-        def begin() -> None:
-            self.node.sessions[self.call] = self
-            self.machine.handle(EngineEvent.ASK)
-            asked: Deferred[T] = Deferred.fromCoroutine(work())
-            asked.addBoth(done)
-
-        def done(outcome: T | Failure) -> None:
-            self.machine.handle(EngineEvent.DONE)
-            if not result.called:
-                result.callback(outcome)
-
-        if self.machine.state is EngineState.BUSY:
-            self._waiting.append((begin, result))
-        else:
-            begin()
-        return result
-
     def _later(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Work that nobody waits for."""
         with suppress(MediaError):  # closed, or so much to do that this makes no difference
-            self._run(work).addErrback(self._failed)
+            self.turns.run(work).addErrback(self._failed)
 
     def _failed(self, failure: Failure) -> None:
         if not failure.check(MediaError):
             log.failure("media of call {session}", failure, session=self.id)
-
-    def _next(self) -> None:
-        if self._waiting:
-            self._waiting.popleft()[0]()
 
     async def _deleted(self) -> MediaStats:
         message = {"command": "delete", "call-id": self.call, "from-tag": (self._open or Party.CALLER).value}
@@ -466,54 +421,25 @@ class EngineSession:
             return self.stats()
         return enginestats.stats(reply, f"ended at {self.node}") or self.stats()
 
-    def _promise(self) -> None:
-        self._account = Deferred()
+    # -- Worker ------------------------------------------------------------------------------------------------
 
-    def _over(self) -> None:
-        self._forget()
-        self.node.placed -= 1
-        self._terms.finish(self, None)
+    def begun(self) -> None:
+        """See `Worker`."""
+        self.node.sessions[self.call] = self
 
-    def _over_with_delete(self) -> None:
-        self._forget()
-        self.node.placed -= 1
-        account = self._account
-        assert account is not None
-        self._terms.finish(self, self._deleted()).addCallback(account.callback)
-
-    def _forget(self) -> None:
+    def forget(self) -> None:
+        """See `Worker`."""
         self._on_news = _nobody
         self.exchange.close()
         self.node.sessions.pop(self.call, None)
-        while self._waiting:
-            self._waiting.popleft()[1].errback(MediaError(Reason.CONFLICT, "the media session is closed"))
+
+    def over(self, is_known: bool) -> None:
+        """See `Worker`."""
+        self.node.placed -= 1
+        finished = self._terms.finish(self, self._deleted() if is_known else None)
+        if self._account is not None:
+            finished.addCallback(self._account.callback)
 
 
 def _nobody(news: MediaNews) -> None:
     """The session is closed: nothing is heard of it any more."""
-
-
-_S, _E = EngineState, EngineEvent
-_DELETED = (EngineSession._over_with_delete,)
-
-ENGINE_TABLE: Table[EngineState, EngineEvent] = Table(
-    "rtpengine media",
-    EngineState.UNUSED,
-    EngineEvent,
-    {
-        (_S.UNUSED, _E.ASK): Row(_S.BUSY),
-        (_S.UNUSED, _E.CLOSE): Row(_S.CLOSED, (EngineSession._over,)),
-        (_S.BUSY, _E.DONE): Row(_S.IDLE, (EngineSession._next,)),
-        (_S.BUSY, _E.CLOSE): Row(_S.CLOSING, (EngineSession._promise, EngineSession._forget)),
-        (_S.IDLE, _E.ASK): Row(_S.BUSY),
-        (_S.IDLE, _E.CLOSE): Row(_S.CLOSED, (EngineSession._promise, *_DELETED)),
-        (_S.CLOSING, _E.DONE): Row(_S.CLOSED, _DELETED),
-    },
-    {
-        _S.UNUSED: {_E.DONE},
-        _S.BUSY: {_E.ASK},
-        _S.IDLE: {_E.DONE},
-        _S.CLOSING: {_E.ASK, _E.CLOSE},
-        _S.CLOSED: set(EngineEvent),
-    },
-)

@@ -88,6 +88,12 @@ class PeerKeys:
     media_timeout: Annotated[
         float, Number(0, 86400), "Silence of the peer's media after which the call ends. 0: only reported."
     ] = 0.0
+    without: Annotated[
+        tuple[str, ...],
+        Many(Text("an option tag of SIP, such as timer or 100rel", r"[A-Za-z0-9-]{1,32}")),
+        "SIP extensions that the peer is not told of in Supported, and that are not used with it unless it requires "
+        "them: some old PBXs refuse calls for them.",
+    ] = ()
     fallback: Annotated[
         str,
         Text("the name of another peer section", r"[A-Za-z0-9_-]+", empty=True),
@@ -138,6 +144,7 @@ def _profile(name: str, keys: PeerKeys, codecs: tuple[str, ...]) -> PeerProfile:
         ptime=keys.ptime,
         ring_time=keys.ring_time or None,
         media_timeout=keys.media_timeout,
+        without=tuple(tag.lower() for tag in keys.without),
     )
 
 

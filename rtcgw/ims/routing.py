@@ -118,7 +118,7 @@ class RoutingFactory:
             peer = PLAIN_PEER if owner is None else owner.peer
         else:
             peer = self._peers(caller_of(request).uri)
-        return screen.PRECONDITIONS if peer.preconditions else screen.EXTENSIONS
+        return screen.extensions(peer)
 
     # -- where it goes ---------------------------------------------------------------------
 
@@ -145,8 +145,8 @@ class RoutingFactory:
         self.counters["options"] += 1
         response = make_response(request, 200, "OK")
         response.set("allow", screen.ALLOW)
-        response.set("accept", screen.ACCEPT)
-        response.set("supported", screen.SUPPORTED)
+        response.set("accept", screen.ACCEPT_ANYWHERE)
+        response.set("supported", screen.supported(PLAIN_PEER))
         response.set("server", PRODUCT)
         tx.respond(response)
 

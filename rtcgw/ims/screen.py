@@ -1,27 +1,78 @@
-"""What an endpoint refuses before it looks at who is called: RFC 3261 §8.2.1-§8.2.3, RFC 4028 §9.
+"""What the SIP side says of itself, and what it refuses before it looks at who is called.
 
-Each check returns the refusal to send, or None. Their order is that of the RFC, so that a
-peer that makes several mistakes hears of the same one first from us as from anybody else.
+    METHODS, OPTIONS    what is announced in Allow and Supported, and which module keeps the promise
+    refusal()           RFC 3261 §8.2.1-§8.2.3, RFC 4028 §9
+
+Nothing is announced from anywhere else, and nothing that is built is announced without a line here: a test holds
+both tables against the modules that they name. Each check returns the refusal to send, or None. Their order is that
+of the RFC, so that a peer that makes several mistakes hears of the same one first from us as from anybody else.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import Final
+
 from rtcgw.model import defaults
+from rtcgw.model.peer import PLAIN_PEER, PeerProfile
 from rtcgw.sip.headers import HeaderError, ParamValue
 from rtcgw.sip.message import Request, Response, make_response
+from rtcgw.translator import sipinfo
 
-METHODS = frozenset({"INVITE", "ACK", "CANCEL", "BYE", "PRACK", "UPDATE", "INFO", "OPTIONS", "NOTIFY"})
-ALLOW = "INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, INFO, OPTIONS, NOTIFY"
-ACCEPT = "application/sdp"
-EXTENSIONS = frozenset({"100rel"})
-"""Option tags that any peer may require."""
-PRECONDITIONS = EXTENSIONS | {"precondition"}
-"""The same for a peer whose profile has preconditions (RFC 3312)."""
-SUPPORTED = "100rel"
-SUPPORTED_PRECONDITIONS = "100rel, precondition"
+METHODS: Final[dict[str, str]] = {
+    "INVITE": "translator.siptable",
+    "ACK": "translator.siptable",
+    "CANCEL": "sip.transaction",
+    "BYE": "translator.siptable",
+    "PRACK": "translator.siptable",
+    "UPDATE": "translator.siptable",
+    "INFO": "translator.sipinfo",
+    "OPTIONS": "ims.routing",
+    "NOTIFY": "ims.routing",
+}
+"""Each method that is taken, and the module of `rtcgw` that answers it. Their order is that of Allow."""
+OPTIONS: Final[dict[str, str]] = {
+    "100rel": "translator.sipanswers",
+    "precondition": "translator.sippeer",
+}
+"""Each option tag that is said to be supported and may be required of us, and the module that does as it asks."""
+_BY_PROFILE: Final = frozenset({"precondition"})
+"""Those that only some peers are told of, and may require: see `_has`."""
+ALLOW: Final = ", ".join(METHODS)
+ACCEPT: Final = "application/sdp"
+ACCEPT_ANYWHERE: Final = f"{ACCEPT}, {sipinfo.ACCEPT}"
+"""What any request may bear: the answer to OPTIONS (RFC 3261 §11.2)."""
 _DESCRIBING = frozenset({"INVITE", "UPDATE", "PRACK"})
 """Methods whose body must be a session description."""
 _SCHEMES = frozenset({"sip", "sips", "tel"})
+
+
+def supported(peer: PeerProfile) -> str:
+    """The option tags that `peer` is told of, as the value of Supported; empty when it is told of none."""
+    return _supported(peer.preconditions, peer.without)
+
+
+@lru_cache(64)
+def _supported(preconditions: bool, without: tuple[str, ...]) -> str:
+    return ", ".join(tag for tag in OPTIONS if _has(tag, preconditions) and tag not in without)
+
+
+def extensions(peer: PeerProfile) -> frozenset[str]:
+    """The option tags that `peer` may require of us: also those that it is not told of for its weakness' sake."""
+    return _extensions(peer.preconditions)
+
+
+@lru_cache(2)
+def _extensions(preconditions: bool) -> frozenset[str]:
+    return frozenset(tag for tag in OPTIONS if _has(tag, preconditions))
+
+
+def _has(tag: str, preconditions: bool) -> bool:
+    return preconditions or tag not in _BY_PROFILE
+
+
+EXTENSIONS: Final = extensions(PLAIN_PEER)
+"""Option tags that any peer may require."""
 
 
 def refusal(request: Request, extensions: frozenset[str] = EXTENSIONS) -> Response | None:

@@ -2,8 +2,7 @@
 
 One per profile. It provides `ISipPort` to the SIP half-calls: identity, routes, Contact,
 capabilities and credentials of a call are decided here, the call itself is not. It says of
-itself only what the gateway does: 100rel, preconditions where the peer's profile has them, and
-neither timer nor replaces.
+itself only what the gateway does, by the tables of `screen.py`.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from rtcgw.ims.called import ANONYMOUS
 from rtcgw.ims.challenge import challenges_of, is_stale
 from rtcgw.ims.line import Line
 from rtcgw.ims.registration import Registration
-from rtcgw.ims.screen import ACCEPT, ALLOW, SUPPORTED, SUPPORTED_PRECONDITIONS
+from rtcgw.ims.screen import ACCEPT, ALLOW, supported
 from rtcgw.model import defaults
 from rtcgw.model.identity import Identity, canonical_key
 from rtcgw.model.peer import PLAIN_PEER, PeerProfile, UriForm
@@ -182,7 +181,9 @@ class ImsUserAgent:
         headers = request.headers  # still ours alone, see new_request
         headers["contact"] = [self.line.contact]
         headers["allow"] = [ALLOW]
-        headers["supported"] = [SUPPORTED_PRECONDITIONS if peer.preconditions else SUPPORTED]
+        tags = supported(peer)
+        if tags:
+            headers["supported"] = [tags]
         headers["accept"] = [ACCEPT]
         headers["p-early-media"] = ["supported"]
         return request
@@ -265,7 +266,9 @@ class ImsUserAgent:
         """See `ISipPort`."""
         message.set("contact", self.line.contact)
         message.set("allow", ALLOW)
-        message.set("supported", SUPPORTED_PRECONDITIONS if peer.preconditions else SUPPORTED)
+        tags = supported(peer)
+        if tags:
+            message.set("supported", tags)
         if isinstance(message, Response):
             message.set("server", PRODUCT)
 

@@ -99,6 +99,8 @@ class PeerProfile:
     """Seconds a call may ring; None: as `[call] ring_time`."""
     media_timeout: float = 0.0
     """Seconds without any packet of a peer that should send, after which the call ends; 0: only reported."""
+    without: tuple[str, ...] = ()
+    """Option tags that the peer is never told of, for some old ones refuse calls that name what they do not know."""
     fallback: PeerProfile | None = None
     """With what one second try is made where the peer refuses the first offer (415, 420, 488, 580, 606)."""
 

@@ -106,7 +106,9 @@ class Answers:
     @property
     def _reliable(self) -> bool:
         request = self._tx.request
-        return request.has("supported", "100rel") or request.has("require", "100rel")
+        if request.has("require", "100rel"):
+            return True
+        return request.has("supported", "100rel") and "100rel" not in self._peer.without
 
     def pracked(self, prack: Request) -> bool:
         """Whether `prack` acknowledges the 1xx that waits; then the next one goes."""

@@ -13,13 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from rtcgw.model.identity import Identity, canonical_key
+from rtcgw.model.identity import ANONYMOUS, Identity, canonical_key
 from rtcgw.sip.headers import HeaderError, NameAddr
 from rtcgw.sip.message import Request
 from rtcgw.sip.uri import Uri
 
-ANONYMOUS = Identity("sip:anonymous@anonymous.invalid", "Anonymous")
-"""RFC 3323 §4.1.1.3."""
 _HIDING = frozenset({"id", "user", "header"})
 """Privacy values with which the caller must not be shown. RFC 3323 §4.2, RFC 3325 §9.3."""
 

@@ -17,13 +17,12 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from rtcgw import __version__
-from rtcgw.ims.called import ANONYMOUS
 from rtcgw.ims.challenge import challenges_of, is_stale
 from rtcgw.ims.line import Line
 from rtcgw.ims.registration import Registration
 from rtcgw.ims.screen import ACCEPT, ALLOW, supported
 from rtcgw.model import defaults
-from rtcgw.model.identity import Identity, canonical_key
+from rtcgw.model.identity import ANONYMOUS, Identity, canonical_key
 from rtcgw.model.peer import PLAIN_PEER, PeerProfile, UriForm
 from rtcgw.sip.client import ClientTransaction
 from rtcgw.sip.dialog import DialogId, new_call_id, new_tag

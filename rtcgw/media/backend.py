@@ -207,6 +207,9 @@ class IMediaSession(Interface):
     def press(target: Party, digits: str, duration: int) -> bool:
         """Keys for `target` in its sound (RFC 4733), `duration` ms each. False: they cannot go that way."""
 
+    def shows(party: Party) -> bool:
+        """Whether the party shows a picture, by what was agreed last. Asked for seldom; never raises."""
+
     def candidate(origin: Party, candidate: str | None, mid: str | None, ufrag: str | None) -> bool:
         """A trickled candidate of `origin`; None ends them. True: taken here. False: pass it to the other party."""
 

@@ -79,6 +79,10 @@ class Identity:
         return canonical_key(self.uri)
 
 
+ANONYMOUS = Identity("sip:anonymous@anonymous.invalid", "Anonymous")
+"""Who does not want to be known. RFC 3323 §4.1.1.3."""
+
+
 @frozen
 class DialogRef:
     """A SIP dialog as Replaces names it (RFC 3891 §6.1): the tags are those of the one who is to match it."""

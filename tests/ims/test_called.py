@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rtcgw.ims.called import ANONYMOUS, called_user, caller_of
-from rtcgw.model.identity import Identity
+from rtcgw.ims.called import called_user, caller_of
+from rtcgw.model.identity import ANONYMOUS, Identity
 from tests.ims.requests import request
 
 USERS = {

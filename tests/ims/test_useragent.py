@@ -7,11 +7,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from rtcgw.ims.called import ANONYMOUS
 from rtcgw.ims.line import Line
 from rtcgw.ims.useragent import ImsUserAgent, again_with
 from rtcgw.model.defaults import UDP_LIMIT
-from rtcgw.model.identity import Attach, Identity, Profile
+from rtcgw.model.identity import ANONYMOUS, Attach, Identity, Profile
 from rtcgw.model.peer import PLAIN_PEER, PeerProfile, UriForm
 from rtcgw.sip.dialog import DialogId
 from rtcgw.sip.flow import Hop

@@ -21,7 +21,7 @@ from rtcgw.media.backend import (
     Reoffer,
     Reoffered,
 )
-from rtcgw.model.events import Description, Event, Kind, Setup
+from rtcgw.model.events import Description, Event, Kind, Roster, Setup
 from rtcgw.model.identity import Identity, SessionId
 from rtcgw.model.peer import PLAIN_PEER, PeerProfile
 from rtcgw.model.reason import Reason
@@ -36,7 +36,7 @@ SETUP = Setup(ALICE, ECHO, OFFER)
 
 @implementer(ILeg)
 class RecordedLeg:
-    """Appends what is delivered to `heard`; news is put in by `say`."""
+    """Appends what is delivered to `heard`, lists of participants to `rosters`; news is put in by `say`."""
 
     def __init__(self, name: str, access: Access, session: SessionId = SESSION) -> None:
         self.name = name
@@ -44,9 +44,13 @@ class RecordedLeg:
         self.access = access
         self.parent: ILegParent | None = None
         self.heard: list[Event] = []
+        self.rosters: list[Roster] = []
 
     def deliver(self, event: Event) -> None:
-        self.heard.append(event)
+        if isinstance(event, Roster):
+            self.rosters.append(event)
+        else:
+            self.heard.append(event)
 
     def say(self, event: Event) -> None:
         assert self.parent is not None
@@ -74,6 +78,8 @@ class MarkedMedia:
         self.reverted = 0
         self.keyframes: list[Party] = []
         self.pressed: list[tuple[Party, str, int]] = []
+        self.showing: set[Party] = set()
+        """Who shows a picture."""
         self.plays_keys = False
         """Whether keys go in the sound."""
         self.answered: list[tuple[Party, str, bool]] = []
@@ -137,6 +143,9 @@ class MarkedMedia:
     def press(self, target: Party, digits: str, duration: int) -> bool:
         self.pressed.append((target, digits, duration))
         return self.plays_keys
+
+    def shows(self, party: Party) -> bool:
+        return party in self.showing
 
     def candidate(self, origin: Party, candidate: str | None, mid: str | None, ufrag: str | None) -> bool:
         self.candidates.append(candidate)

@@ -124,6 +124,14 @@ class EmbeddedSession:
         """See `IMediaSession`."""
         return False
 
+    def shows(self, party: Party) -> bool:
+        """See `IMediaSession`."""
+        line, browser, phone = self.talks.line(VIDEO), self.talks.web.peer, self.talks.core.peer
+        if line is None or browser is None or phone is None or not (line.agreed and line.core.told):
+            return False
+        mine = browser.at(line.web.index) if party is self._party else phone.at(line.core.index)
+        return mine is not None and mine.direction.sends
+
     def candidate(self, origin: Party, candidate: str | None, mid: str | None, ufrag: str | None) -> bool:
         """An ICE-lite agent needs none: it answers wherever proven checks come from."""
         return True

@@ -43,6 +43,7 @@ from rtcgw.media.engine.node import NgNode
 from rtcgw.media.engine.stats import Hearing
 from rtcgw.media.engine.turns import EngineState, Turns
 from rtcgw.media.packets.transcode import Places
+from rtcgw.media.sdp import Direction
 from rtcgw.model.identity import SessionId
 from rtcgw.model.peer import PeerProfile
 from rtcgw.model.reason import Reason
@@ -191,6 +192,11 @@ class EngineSession:
     def press(self, target: Party, digits: str, duration: int) -> bool:
         """See `IMediaSession`."""
         return False
+
+    def shows(self, party: Party) -> bool:
+        """See `IMediaSession`."""
+        mine, other = self._side(party).lines.get(VIDEO), self._side(party.other)
+        return mine is not None and other.has(VIDEO) and (mine.direction or Direction.SENDRECV).sends
 
     def candidate(self, origin: Party, candidate: str | None, mid: str | None, ufrag: str | None) -> bool:
         """The engine learns browsers' addresses from their checks."""

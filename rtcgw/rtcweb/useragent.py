@@ -36,7 +36,7 @@ from zope.interface import Attribute, Interface, implementer
 from rtcgw.machine import Machine, Table
 from rtcgw.media.backend import Access
 from rtcgw.model.events import Candidates, Description, Event
-from rtcgw.model.identity import SessionId
+from rtcgw.model.identity import SessionId, User
 from rtcgw.model.reason import Reason
 from rtcgw.rtcweb.dialects import native
 from rtcgw.rtcweb.dialects.native import Id
@@ -74,6 +74,8 @@ class IPage(Interface):
 
 class IHome(Interface):
     """Who keeps the legs of one user, whatever happens to connections."""
+
+    user: User = Attribute("Whose they are.")
 
     def forget(leg: BrowserLeg) -> None:
         """The leg is over."""
@@ -171,6 +173,7 @@ class BrowserLeg:
             timers=self.machine.timers(),
             last=tuple(self.history),
             details=details,
+            user=self.home.user.name,
         )
 
     def info(self) -> native.CallInfo:

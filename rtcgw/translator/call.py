@@ -28,6 +28,7 @@ from rtcgw.machine import Machine, Row, Table, Timer
 from rtcgw.media.backend import IMediaSession, MediaError, MediaNews, Party
 from rtcgw.model.events import (
     Accept,
+    Away,
     Candidates,
     Confirm,
     End,
@@ -38,6 +39,7 @@ from rtcgw.model.events import (
     ProgressAck,
     ProgressAcked,
     Ringback,
+    Roster,
     Setup,
     Sound,
     Stage,
@@ -55,7 +57,9 @@ from rtcgw.translator.joint import Joint
 from rtcgw.translator.leg import ILeg, ILegParent
 from rtcgw.translator.medianews import NewsDesk
 from rtcgw.translator.opening import Opening
+from rtcgw.translator.record import Books, Milestones
 from rtcgw.translator.ringback import RingTone
+from rtcgw.translator.roster import Attendance
 
 log = Logger()
 
@@ -68,7 +72,8 @@ _PLAIN = Terms()
 class Call:
     """Two legs joined. `start()` hands the set-up to the callee's leg.
 
-    `on_end(call)` is called once, after both legs have been told and the media is closed.
+    `on_end(call)` is called once, after both legs have been told and the media is closed. `story` is for whoever
+    has something to note for the record.
     """
 
     __slots__ = (
@@ -84,9 +89,10 @@ class Call:
         "path",
         "reason",
         "ringback",
+        "roster",
         "session",
         "setup",
-        "started",
+        "story",
         "terms",
     )
 
@@ -99,6 +105,7 @@ class Call:
         clock: IReactorTime,
         on_end: Callable[[Call], None],
         terms: Terms = _PLAIN,
+        books: Books | None = None,
     ) -> None:
         self.session: SessionId = caller.session
         self.setup = setup
@@ -106,7 +113,8 @@ class Call:
         self.machine = Machine(CALL_TABLE, self, clock)
         self.reason: Reason | None = None
         self.path = ""
-        self.started = clock.seconds()
+        """The steps of Fig. 6 that placed it."""
+        self.story = Milestones(clock.seconds())
         self._clock = clock
         self._on_end = on_end
         self._ready = setup
@@ -117,7 +125,9 @@ class Call:
         self.ringback = RingTone(clock, self._tell_sound, terms.early_media) if caller.access.on_web else None
         """None for a caller whose own network or phone makes its tones."""
         self.news = NewsDesk(self.session, self.joint, self.changes, self.ringback, self.end)
-        self.ending = Ending(self.session, setup, self.joint)
+        self.ending = Ending(self.session, setup, self.joint, self.story, books or Books(clock))
+        self.roster: Attendance | None = None
+        """Who takes part, as pages are told; None before the answer, and between two phones."""
         caller.parent = callee.parent = self
 
     @property
@@ -164,7 +174,7 @@ class Call:
             caller=self.setup.caller.uri,
             callee=self.setup.callee.uri,
             state=self.machine.state.value,
-            age=self._clock.seconds() - self.started,
+            age=self._clock.seconds() - self.story.started,
             path=self.path,
             legs=(self.caller.view(), self.callee.view()),
             media=self.media.stats(),
@@ -229,6 +239,7 @@ class Call:
         self.joint.leg(party.other).deliver(event)
 
     def _progressed(self, party: Party, event: Progress) -> None:
+        self.story.progressed(event, self._clock.seconds())
         if not self.caller.access.on_web and self.callee.access.on_web and not self.opening.bare:
             self._page_progressed(event)
             return
@@ -254,10 +265,27 @@ class Call:
 
     def _accepted(self, party: Party, event: Accept) -> None:
         self.machine.handle(CallEvent.ANSWERED)
+        if self.story.answered is None:
+            self.story.answered = self._clock.seconds()
         self.opening.carry(party, event)
         if self.ringback is not None:
             self.joint.take(self.ringback.answered)
+        if self.caller.access.on_web or self.callee.access.on_web:
+            self.joint.take(self._attended)
         self.changes.resume()
+
+    def _attended(self) -> None:
+        if self.roster is None:
+            self.roster = Attendance(self.setup, self.joint)
+        self.roster.changed()
+
+    def _away(self, party: Party, event: Away) -> None:
+        if self.roster is not None:
+            self.roster.away(party, event.on)
+
+    def _crowded(self, party: Party, event: Roster) -> None:
+        if self.roster is not None:
+            self.roster.crowded(party, event)
 
     def _confirmed(self, party: Party, event: Confirm) -> None:
         if not self.changes.confirmed(party, event.description):
@@ -296,6 +324,8 @@ class Call:
     def _change_settled(self) -> None:
         if self.machine.state is CallState.RESERVING and self.media.reserved:
             self.machine.handle(CallEvent.RESERVED)
+        if self.roster is not None:
+            self.roster.changed()
 
     def _tell_sound(self, sound: Sound) -> None:
         if self.machine.state is not CallState.HANGUP:
@@ -319,9 +349,8 @@ class Call:
         """Once, for one reason. `by` has ended it, `told` knows already."""
         self.machine.handle(CallEvent.ENDED)
         self.reason = end.reason
-        age = self._clock.seconds() - self.started
         self.changes.close()
-        self.ending.finish(end, by, told, age)
+        self.ending.finish(end, by, told, self.path)
         self._on_end(self)
 
 
@@ -338,6 +367,8 @@ _ROUTES: Final[Mapping[type[Event], Callable[[Call, Party, Any], None]]] = {
     Candidates: Call._trickled,
     Info: Call._pass,
     Keyframe: Call._keyframe,
+    Away: Call._away,
+    Roster: Call._crowded,
 }
 """What each event of a leg does. `Setup` and `Ringback` only ever go down to a leg."""
 

@@ -1,5 +1,8 @@
 """The end of a call: whoever does not know is told, the media is closed, and its record is written, once.
 
+Each step stands by itself: one that fails is logged and keeps no other from being taken, so that nobody is left
+ringing, nothing stays open and no call goes unrecorded for a mistake of ours elsewhere.
+
 What it is not: it does not decide that a call ends, nor why (`call.py`).
 """
 
@@ -15,41 +18,64 @@ from rtcgw.model.identity import SessionId
 from rtcgw.translator import account
 from rtcgw.translator.joint import Joint
 from rtcgw.translator.leg import ILeg
+from rtcgw.translator.record import Books, CallRecord, Milestones
 
 log = Logger()
 
 
 class Ending:
-    """Of one call. `finish` is called once."""
+    """Of one call. `finish` is called once; `story` is what the call has noted of itself."""
 
-    __slots__ = ("_joint", "_session", "_setup")
+    __slots__ = ("_books", "_joint", "_session", "_setup", "_story")
 
-    def __init__(self, session: SessionId, setup: Setup, joint: Joint) -> None:
+    def __init__(self, session: SessionId, setup: Setup, joint: Joint, story: Milestones, books: Books) -> None:
         self._session = session
         self._setup = setup
         self._joint = joint
+        self._story = story
+        self._books = books
 
-    def finish(self, end: End, by: ILeg | None, told: ILeg | None, age: float) -> None:
+    def finish(self, end: End, by: ILeg | None, told: ILeg | None, path: str) -> None:
         """Stop waiting for the media, close it, tell the legs and record the call.
 
-        `by` has ended it, `told` knows already; `age` is how old the call is, in seconds.
+        `by` has ended it, `told` knows already; `path` is how Fig. 6 placed it.
         """
         joint = self._joint
         joint.stop()
-        final = joint.media.close()
+        final = self._closed()
+        side = "gateway" if by is None else joint.party(by).value
+        record = self._recorded(end, side, path)
         for leg in (joint.caller, joint.callee):
             if leg is not told:
                 self._tell(leg, end)
-        side = "gateway" if by is None else joint.party(by).value
+        if record is None:
+            return
         if isinstance(final, Deferred):
-            # The engine is asked once more how it was; nobody waits for that but this record.
+            # The engine is asked once more how it was; nobody waits for that but the record.
+            self._books.waiting[self] = record
             final.addErrback(self._unaccounted)
-            final.addCallback(self._record, end, side, age)
+            final.addCallback(self._enter, record, end)
         else:
-            self._record(final, end, side, age)
+            self._enter(final, record, end)
+        self._books.tell(self._books.ended, record)
+
+    def _closed(self) -> MediaStats | Deferred[MediaStats] | None:
+        try:
+            return self._joint.media.close()
+        except Exception:
+            log.failure("call {session}: internal error at the end of its media", session=self._session)
+            return None
+
+    def _recorded(self, end: End, side: str, path: str) -> CallRecord | None:
+        caller, callee = self._joint.caller, self._joint.callee
+        try:
+            legs = (caller.view(), caller.access), (callee.view(), callee.access)
+            return self._books.record(self._session, self._setup, path, self._story, legs, end, side)
+        except Exception:
+            log.failure("call {session}: internal error, it goes unrecorded", session=self._session)
+            return None
 
     def _tell(self, leg: ILeg, end: End) -> None:
-        """A leg that fails at its end must neither leave the other one ringing nor keep the call in the books."""
         try:
             leg.deliver(end)
         except Exception:
@@ -58,16 +84,17 @@ class Ending:
     def _unaccounted(self, failure: Failure) -> None:
         log.failure("call {session}: no account of its media", failure=failure, session=self._session)
 
-    def _record(self, final: MediaStats | None, end: End, by: str, age: float) -> None:
+    def _enter(self, final: MediaStats | None, record: CallRecord, end: End) -> None:
         log.emit(
             LogLevel.levelWithName(end.reason.level),
             "call {session} ended: {reason} after {age:.1f} s, {caller} -> {callee}, by {by}",
             session=self._session,
-            reason=end.reason.word,
-            age=age,
-            caller=self._setup.caller.uri,
-            callee=self._setup.callee.uri,
-            by=by,
-            status=end.status,
+            reason=record.reason,
+            age=record.ended_at - record.setup_at,
+            caller=record.caller,
+            callee=record.callee,
+            by=record.side,
+            status=record.status,
             **({} if final is None else account.fields(final)),
         )
+        self._books.enter(self, record, final)

@@ -25,6 +25,7 @@ from rtcgw.translator.call import Call
 from rtcgw.translator.callstate import Terms
 from rtcgw.translator.flow import Form, IWorld, Network, Received, dispatch
 from rtcgw.translator.leg import ILeg
+from rtcgw.translator.record import Books
 
 log = Logger()
 
@@ -80,8 +81,8 @@ class Limits:
 class Translator:
     """The live calls, and the placing of new ones.
 
-    `core_media` carries calls between the networks; `web_media` carries calls between browsers, whose
-    descriptions may pass as they are.
+    `core_media` carries calls between the networks; `web_media` carries calls between two browsers, or two
+    phones that a transfer has joined, whose descriptions may pass as they are.
     """
 
     _clock: IReactorTime
@@ -90,12 +91,18 @@ class Translator:
     _web_media: IMediaBackend
     table: IMappingTable
     _limits: Limits = field(factory=Limits)
+    _books: Books = field()
+    """Where ended calls and refused set-ups are entered; by default nobody keeps them."""
     calls: dict[SessionId, Call] = field(factory=dict, init=False)
     ended: dict[str, int] = field(factory=dict, init=False)
     """How many calls and refused set-ups ended for each reason word."""
     draining: bool = field(default=False, init=False)
     """No new calls: the gateway is about to stop."""
     _on_empty: Callable[[], None] | None = field(default=None, init=False)
+
+    @_books.default
+    def _no_books(self) -> Books:
+        return Books(self._clock)
 
     @property
     def full(self) -> bool:
@@ -111,10 +118,9 @@ class Translator:
                 raise Unreachable(Reason.OVERLOADED)
             placement = _Placement(self, origin, setup, form)
             path = dispatch(Received(form, True, setup.callee.uri), placement)
-            if placement.call is not None:
-                placement.call.path = path
+            self.join(origin, placement.callee, setup, form, path)
         except Unreachable as error:
-            self._count(error.reason)
+            self._refuse(origin, setup, error.reason)
             log.info(
                 "call {session} refused: {reason}, {caller} -> {callee}",
                 session=origin.session,
@@ -126,30 +132,31 @@ class Translator:
             origin.deliver(End(error.reason))
         except Exception:
             log.failure("call {session}: internal error while placing it", session=origin.session)
-            self._undo(origin)
+            self.table.release(origin.session)
+            self._refuse(origin, setup, Reason.INTERNAL)
+            origin.deliver(End(Reason.INTERNAL))
 
-    def _undo(self, origin: ILeg) -> None:
-        """A fault of ours while placing: the caller is told, and nothing of the call stays behind."""
-        call = self.calls.get(origin.session)
-        if call is not None:
-            call.end(Reason.INTERNAL)
-            return
-        self.table.release(origin.session)
-        self._count(Reason.INTERNAL)
-        origin.deliver(End(Reason.INTERNAL))
+    def _refuse(self, origin: ILeg, setup: Setup, reason: Reason) -> None:
+        """Nothing came of a set-up: it is counted and recorded."""
+        self._count(reason)
+        self._books.refuse(setup, origin.view(), origin.session, origin.access, reason)
 
-    def join(self, origin: ILeg, callee: ILeg, setup: Setup, form: Form) -> Call:
-        """Make the call of two legs and start it. Raises `Unreachable` when there is no room or no media for it."""
+    def join(self, origin: ILeg, callee: ILeg, setup: Setup, form: Form, path: str = "") -> Call:
+        """Make the call of two legs and start it; `path` is how Fig. 6 placed it.
+
+        Raises `Unreachable` when there is no room or no media for it. A call that cannot be started for a fault of
+        ours is ended, and nothing is raised.
+        """
         session = origin.session
         peer = self._destinations.peer(setup, origin.access, callee.access)
-        backend = self._web_media if origin.access.on_web and callee.access.on_web else self._core_media
+        backend = self._web_media if origin.access.on_web == callee.access.on_web else self._core_media
 
         def open_media(on_news: OnNews) -> IMediaSession:
             return backend.open(session, origin.access, callee.access, on_news, peer)
 
         try:
             self.table.add(Mapping(session, setup.caller.key, setup.callee.key, form.value))
-            call = Call(setup, origin, callee, open_media, self._clock, self._forget, self._terms(peer))
+            call = Call(setup, origin, callee, open_media, self._clock, self._forget, self._terms(peer), self._books)
         except TableFull:
             callee.deliver(End(Reason.OVERLOADED))
             raise Unreachable(Reason.OVERLOADED) from None
@@ -159,7 +166,12 @@ class Translator:
             log.warn("call {session}: media: {detail}", session=session, detail=error.detail)
             raise Unreachable(error.reason) from None
         self.calls[session] = call
-        call.start()
+        call.path = path
+        try:
+            call.start()
+        except Exception:
+            log.failure("call {session}: internal error while starting it", session=session)
+            call.end(Reason.INTERNAL)
         return call
 
     def _terms(self, peer: PeerProfile) -> Terms:
@@ -206,7 +218,8 @@ class _Placement:
     _origin: ILeg
     _setup: Setup
     _form: Form
-    call: Call | None = field(default=None, init=False)
+    callee: ILeg = field(init=False)
+    """Set where the flow ends: a set-up always goes to one side or is refused."""
 
     def network(self, destination: str) -> Network:
         return self._translator._destinations.network(destination)
@@ -215,10 +228,7 @@ class _Placement:
         return self._translator._destinations.readable(destination, form)
 
     def to_ims(self, message: Received) -> None:
-        self._join(self._translator._destinations.ims_leg(self._setup, self._origin.session))
+        self.callee = self._translator._destinations.ims_leg(self._setup, self._origin.session)
 
     def to_client(self, message: Received) -> None:
-        self._join(self._translator._destinations.web_leg(self._setup, self._origin.session))
-
-    def _join(self, callee: ILeg) -> None:
-        self.call = self._translator.join(self._origin, callee, self._setup, self._form)
+        self.callee = self._translator._destinations.web_leg(self._setup, self._origin.session)

@@ -58,6 +58,7 @@ class Fork:
     __slots__ = (
         "_early",
         "_ended",
+        "_first",
         "_held",
         "_on_chosen",
         "_told",
@@ -89,6 +90,8 @@ class Fork:
         self._held: dict[ILeg, list[Candidates]] = {}
         """Their candidates, which mean nothing without that."""
         self._ended: list[End] = []
+        self._first = legs[0]
+        """Still known when every device has dropped out: it says whose they are."""
         for leg in legs:
             leg.parent = self
 
@@ -118,7 +121,7 @@ class Fork:
         if self.chosen is not None:
             return self.chosen.view()
         peers = ", ".join(leg.view().peer for leg in self.legs)
-        return LegView(kind="fork", peer=peers, state=self.machine.state.value)
+        return LegView(kind="fork", peer=peers, state=self.machine.state.value, user=self._first.view().user)
 
     # -- actions ---------------------------------------------------------------------------
 

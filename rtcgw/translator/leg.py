@@ -33,6 +33,14 @@ class LegView:
     last: tuple[str, ...] = ()
     """The last messages, one line each (`-> INVITE sip:...`, `<- 180 Ringing`), oldest first."""
     details: Mapping[str, str] = field(factory=dict)
+    user: str = ""
+    """The user's name, on the web."""
+    profile: str = ""
+    """The subscription that carries it, in the core."""
+    call_id: str = ""
+    """SIP Call-ID."""
+    agent: str = ""
+    """What the peer calls itself (User-Agent), where it has said so."""
 
 
 class ILegParent(Interface):

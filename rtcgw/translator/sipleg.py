@@ -188,6 +188,9 @@ class SipLeg:
             timers=self.machine.timers(),
             last=tuple(self.history),
             details=details,
+            profile=self.port.profile,
+            call_id="" if invite is None else invite.call_id,
+            agent="" if invite is None or self.answers is None else invite.get("user-agent") or "",
         )
 
     # -- news ------------------------------------------------------------------------------

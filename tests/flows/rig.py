@@ -44,6 +44,7 @@ from rtcgw.sip.transaction import TransactionLayer
 from rtcgw.sip.transport import SipTransport
 from rtcgw.store.table import MemoryTable
 from rtcgw.translator.factory import Limits, Translator
+from rtcgw.translator.record import Books, CallRecord
 from tests.peers.browser import Browser
 from tests.peers.core_call import CoreCall
 from tests.peers.ims_core import ImsCore
@@ -213,6 +214,9 @@ class Rig:
     table: MemoryTable = field(init=False)
     junction: Junction = field(init=False)
     translator: Translator = field(init=False)
+    books: Books = field(init=False)
+    records: list[CallRecord] = field(factory=list, init=False)
+    """Of calls that have ended and of refused set-ups, in order."""
     browsers: BrowserFactory = field(init=False)
     _baseline: int = field(default=0, init=False)
 
@@ -234,11 +238,13 @@ class Rig:
         ensureDeferred(self.transport.start())
         self.layer = TransactionLayer(clock, self.transport)
         self.profiles = Profiles(clock)
-        self.users = Users(config.users, config.profiles, call.max_calls_per_user)
+        self.users = Users(config.users, config.profiles, call.max_calls_per_user, clock)
         self.table = MemoryTable(clock, limit=2 * call.max_calls, linger=64 * config.sip.t1)
         self.junction = Junction(self.users, self.profiles, self.table, clock, call, config.sip.t1, self._peer)
         limits = Limits(call.max_calls, call.ring_time, warm_start=call.ladder != "patent")
-        self.translator = Translator(clock, self.junction, self.media, DirectBackend(clock), self.table, limits)
+        self.books = Books(clock, clock.seconds, write=self.records.append)
+        web_media = DirectBackend(clock)
+        self.translator = Translator(clock, self.junction, self.media, web_media, self.table, limits, self.books)
         self.junction.translator = self.translator
         self.profiles.on_change = self.junction.registration_changed
         self.index = DialogIndex()
@@ -349,6 +355,8 @@ class Rig:
             "transactions": len(self.layer),
             "load": [len(agent.load) for agent in self.profiles if len(agent.load)],
             "legs": [leg.view() for session in self.users.sessions.values() for leg in session.legs],
+            "unrecorded": sum(self.translator.ended.values()) - len(self.records),
+            "recorded twice": len(self.records) - len({record.session for record in self.records}),
             "media not closed once": [media.closed for media in sessions if media.closed != 1],
             "timers": self._timers(),
             "faults": self.layer.counters.get("faults", 0),

@@ -28,3 +28,5 @@ UDP_LIMIT: Final = 1300
 """Bytes; a larger request goes over TCP. RFC 3261 §18.1.1."""
 TEXT_LIMIT: Final = 128
 """Characters kept of a peer's reason phrase or warning text."""
+NAME_LIMIT: Final = 64
+"""Characters kept of a party's display name."""

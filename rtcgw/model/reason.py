@@ -2,7 +2,8 @@
 
 Every ending of a call, and every refusal of one, has one `Reason`. Legs never invent a
 status or a word of their own: they look here. `from_status` reads a SIP final response
-back into a reason (RFC 3261 §21; RFC 3398 §8.2.6.1 for the Q.850 causes).
+back into a reason (RFC 3261 §21; RFC 3398 §8.2.6.1 for the Q.850 causes sent), `from_cause` a Q.850
+cause (RFC 3398 §7.2.4.1), and `refined` says which of the two holds where both came.
 """
 
 from __future__ import annotations
@@ -53,8 +54,8 @@ class Reason(Enum):
         "info",
     )
     EMERGENCY = Facts(
-        403,
-        "Forbidden",
+        380,
+        "Alternative Service",
         "emergency-not-supported",
         "Emergency numbers cannot be called from here. Use a phone.",
         21,
@@ -111,6 +112,14 @@ class Reason(Enum):
         "warn",
     )
     LOOP = Facts(482, "Loop Detected", "loop", "The call went in a circle.", 25, "warn")
+    ALTERNATIVE = Facts(
+        480,
+        "Temporarily Unavailable",
+        "service-alternative",
+        "The network offers another service in place of this call.",
+        79,
+        "info",
+    )
     REDIRECTED = Facts(480, "Temporarily Unavailable", "redirected", "The other side has moved.", 23, "info")
     TRANSFERRED = Facts(487, "Request Terminated", "transferred", "The call has been transferred.", 16, "info")
     REPLACED = Facts(487, "Request Terminated", "replaced", "Another call has taken the place of this one.", 16, "info")
@@ -151,7 +160,7 @@ class Reason(Enum):
 
 
 _EXACT = {
-    380: Reason.EMERGENCY,
+    380: Reason.ALTERNATIVE,  # what a body of 3GPP's adds to it is read in sip/alternative.py
     401: Reason.AUTH_FAILED,
     407: Reason.AUTH_FAILED,
     403: Reason.FORBIDDEN,
@@ -186,6 +195,57 @@ _EXACT = {
     607: Reason.UNWANTED,
     608: Reason.FORBIDDEN,
 }
+_BY_CAUSE = {
+    1: Reason.NOT_FOUND,
+    2: Reason.NOT_FOUND,
+    3: Reason.NOT_FOUND,
+    16: Reason.HANGUP,
+    17: Reason.BUSY,
+    18: Reason.TIMEOUT,
+    19: Reason.NO_ANSWER,
+    20: Reason.OFFLINE,
+    21: Reason.DECLINED,
+    22: Reason.NOT_FOUND,
+    23: Reason.REDIRECTED,
+    25: Reason.LOOP,
+    26: Reason.ANSWERED_ELSEWHERE,
+    27: Reason.UNREACHABLE,
+    28: Reason.INCOMPLETE,
+    29: Reason.SERVER,
+    34: Reason.OVERLOADED,
+    38: Reason.UNREACHABLE,
+    41: Reason.SERVER,
+    42: Reason.OVERLOADED,
+    44: Reason.OVERLOADED,
+    47: Reason.OVERLOADED,
+    55: Reason.FORBIDDEN,
+    57: Reason.FORBIDDEN,
+    58: Reason.OVERLOADED,
+    65: Reason.MEDIA,
+    70: Reason.MEDIA,
+    79: Reason.SERVER,
+    87: Reason.FORBIDDEN,
+    88: Reason.MEDIA,
+    102: Reason.TIMEOUT,
+    111: Reason.PROTOCOL,
+}
+"""What Q.850 causes say to a person. 31 (normal, unspecified) and 127 (interworking, unspecified) say nothing."""
+_VAGUE = frozenset(
+    {
+        Reason.OFFLINE,
+        Reason.SERVER,
+        Reason.OVERLOADED,
+        Reason.UNREACHABLE,
+        Reason.TIMEOUT,
+        Reason.PROTOCOL,
+        Reason.FORBIDDEN,
+        Reason.REDIRECTED,
+        Reason.ALTERNATIVE,
+    }
+)
+"""Reasons of statuses that stand for many things, so that a cause beside them says more."""
+_EMPTY = frozenset({Reason.HANGUP, Reason.SERVER, Reason.PROTOCOL})
+"""Reasons of causes that say less than any status of a refusal."""
 _BY_WORD = {reason.word: reason for reason in Reason}
 
 
@@ -199,6 +259,22 @@ def from_status(status: int) -> Reason:
     if status < 500:
         return Reason.PROTOCOL
     return Reason.SERVER if status < 600 else Reason.DECLINED
+
+
+def from_cause(cause: int) -> Reason | None:
+    """The reason that a Q.850 cause stands for (RFC 3398 §7.2.4.1); None for one that says nothing."""
+    return _BY_CAUSE.get(cause)
+
+
+def refined(status: int, cause: int | None) -> Reason:
+    """The reason of a final response of 300-699 that came with a Q.850 cause (RFC 6432), or with none.
+
+    A status that is clear holds. One that stands for many things gives way to the cause: networks answer 480 or 503
+    for a telephone that nobody answers (19), that is busy (17), or that does not exist (1).
+    """
+    plain = from_status(status)
+    told = None if cause is None else from_cause(cause)
+    return plain if told is None or told in _EMPTY or plain not in _VAGUE else told
 
 
 def from_word(word: str) -> Reason | None:

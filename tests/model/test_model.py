@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from rtcgw.model.identity import Identity, Profile, canonical_key, new_session_id
-from rtcgw.model.reason import Reason, from_status, from_word
+from rtcgw.model.reason import Reason, from_cause, from_status, from_word, refined
 
 
 class KeyTests(SynchronousTestCase):
@@ -73,6 +73,7 @@ class ReasonTests(SynchronousTestCase):
         ):
             self.assertIs(from_status(status), reason)
         self.assertIs(from_status(302), Reason.REDIRECTED)
+        self.assertIs(from_status(380), Reason.ALTERNATIVE)
         self.assertIs(from_status(499), Reason.PROTOCOL)
         self.assertIs(from_status(599), Reason.SERVER)
         self.assertIs(from_status(699), Reason.DECLINED)
@@ -91,3 +92,36 @@ class ReasonTests(SynchronousTestCase):
             self.assertIn(reason.level, ("info", "warn", "error"))
             self.assertTrue(1 <= reason.cause <= 127)
             self.assertTrue(reason.phrase)
+
+    def test_causes(self) -> None:
+        """Each Q.850 cause reads as a reason, or says nothing; what we send is read as its like."""
+        for cause in range(128):
+            self.assertIsInstance(from_cause(cause), (Reason, type(None)))
+        for cause, reason in (
+            (1, Reason.NOT_FOUND),
+            (17, Reason.BUSY),
+            (19, Reason.NO_ANSWER),
+            (34, Reason.OVERLOADED),
+        ):
+            self.assertIs(from_cause(cause), reason)
+        for silent in (0, 31, 127):
+            self.assertIsNone(from_cause(silent))
+        for said in (Reason.BUSY, Reason.NO_ANSWER, Reason.INCOMPLETE, Reason.ANSWERED_ELSEWHERE, Reason.HANGUP):
+            self.assertIs(from_cause(said.cause), said)
+
+    def test_status_and_cause(self) -> None:
+        """A vague status gives way to the cause beside it, a clear one does not."""
+        for status, cause, reason in (
+            (480, 19, Reason.NO_ANSWER),
+            (480, 16, Reason.OFFLINE),
+            (480, None, Reason.OFFLINE),
+            (480, 127, Reason.OFFLINE),
+            (503, 34, Reason.OVERLOADED),
+            (503, 17, Reason.BUSY),
+            (500, 1, Reason.NOT_FOUND),
+            (404, 19, Reason.NOT_FOUND),
+            (486, 19, Reason.BUSY),
+            (603, 17, Reason.DECLINED),
+            (499, 111, Reason.PROTOCOL),
+        ):
+            self.assertIs(refined(status, cause), reason, (status, cause))

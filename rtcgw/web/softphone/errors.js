@@ -53,6 +53,7 @@ const SENTENCES = Object.freeze({
   'address-incomplete': 'The number is incomplete. Check it and call again.',
   forbidden: 'This call is not allowed.',
   'anonymity-refused': 'The other side does not take anonymous calls.',
+  'service-alternative': 'The network offers another service in place of this call.',
   'emergency-not-supported': 'Emergency numbers cannot be called from here. Use a phone.',
   'media-incompatible': 'The two sides have no sound format in common.',
   'precondition-failed': 'The network cannot promise what the other side requires of it.',

@@ -48,7 +48,7 @@ from rtcgw.model.events import (
     UpdateAccept,
     UpdateReject,
 )
-from rtcgw.model.identity import SessionId
+from rtcgw.model.identity import Identity, SessionId
 from rtcgw.model.reason import Reason
 from rtcgw.translator.callstate import CallEvent, CallState, CallView, Terms
 from rtcgw.translator.change import Changes
@@ -141,6 +141,16 @@ class Call:
         return self.joint.callee
 
     @property
+    def answered(self) -> bool:
+        """Whether the parties talk."""
+        return self.machine.state is CallState.INCALL
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended."""
+        return self.machine.state is CallState.HANGUP
+
+    @property
     def media(self) -> IMediaSession:
         """What lies between them."""
         return self.joint.media
@@ -159,13 +169,30 @@ class Call:
         elif isinstance(event, Candidates) and self.joint.waits:
             # Not in its turn: what the media thinks about may be waiting for just these (direct media does).
             self._trickled(self.joint.party(leg), event)
-        elif not self.joint.take(self._step, leg, event):
+        elif not self.joint.take(self._step, self.joint.party(leg), event):
             self.end(Reason.PROTOCOL)
 
     def end(self, reason: Reason, text: str | None = None) -> None:
         """End the call from here: drain, an operator, lost media."""
         if self.machine.state is not CallState.HANGUP:
             self._end(End(reason, text), None, None)
+
+    def release(self, leg: ILeg, reason: Reason) -> None:
+        """`leg` has gone into another call: this one ends for whoever else is in it, without a word to `leg`."""
+        if not self.over:
+            self._end(End(reason), None, leg)
+
+    def put(self, leg: ILeg, instead: ILeg) -> None:
+        """`leg` takes the place of another one; whose parent it is, is the caller's to say."""
+        self.joint.put(leg, instead)
+
+    def identity(self, leg: ILeg) -> Identity:
+        """Who is at the far end of a leg, as the set-up named them."""
+        return self.setup.caller if leg is self.caller else self.setup.callee
+
+    def other_identity(self, leg: ILeg) -> Identity:
+        """Whom the party of a leg talks to."""
+        return self.setup.callee if leg is self.caller else self.setup.caller
 
     def view(self) -> CallView:
         """A picture for the inspector."""
@@ -229,11 +256,11 @@ class Call:
 
     # -- one event -------------------------------------------------------------------------
 
-    def _step(self, leg: ILeg, event: Event) -> None:
+    def _step(self, party: Party, event: Event) -> None:
         """What this side reports, the other is told, in its own way."""
         route = _ROUTES.get(type(event))
         if route is not None:
-            route(self, self.joint.party(leg), event)
+            route(self, party, event)
 
     def _pass(self, party: Party, event: Event) -> None:
         self.joint.leg(party.other).deliver(event)

@@ -46,6 +46,13 @@ class Joint:
         """Whose leg it is."""
         return Party.CALLER if leg is self.caller else Party.CALLEE
 
+    def put(self, leg: ILeg, instead: ILeg) -> None:
+        """`leg` takes the place of another one."""
+        if instead is self.caller:
+            self.caller = leg
+        else:
+            self.callee = leg
+
     @property
     def waits(self) -> bool:
         """Whether the media has been asked something that it has not answered yet."""

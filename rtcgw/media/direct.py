@@ -1,8 +1,12 @@
 """The backend that carries nothing: descriptions pass as they are, and the parties talk to each other.
 
-Between two browsers always. Between a browser and the core only where the phone itself speaks ICE and
-DTLS-SRTP; a phone that does not is refused with 488, because the call would be mute. Phones do not trickle (RFC 8840
-is spoken by none of them): what a browser describes without its candidates waits for them, and goes out whole.
+Between two browsers always, and between two phones (that a transfer has joined). Between a browser and the core only
+where the phone itself speaks ICE and DTLS-SRTP; a phone that does not is refused with 488, because the call would be
+mute. Phones do not trickle (RFC 8840 is spoken by none of them): what a browser describes without its candidates
+waits for them, and goes out whole.
+
+A phone is told everything under one `o=` line, whose version counts what it was told (RFC 3264 §8): a hold that the
+gateway signals is a description of the gateway's own between two of the other party's.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from attrs import frozen
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
@@ -26,8 +31,10 @@ from rtcgw.media.backend import (
     Reoffered,
     Result,
 )
+from rtcgw.media.describe import Origin
 from rtcgw.media.gathering import Gathering, trickles, ufrag
-from rtcgw.media.peers import refuse
+from rtcgw.media.holds import Held, is_hold, withheld
+from rtcgw.media.peers import VIDEO, refuse
 from rtcgw.media.sdp import SdpError, Session, parse
 from rtcgw.model.identity import SessionId
 from rtcgw.model.peer import PLAIN_PEER, PeerProfile
@@ -66,28 +73,71 @@ class DirectBackend:
         one with it: neither would find the other."""
         if Access.PLAIN in (caller, callee) and caller is not callee:
             raise refuse("a client without ICE can talk through the gateway's media only")
-        return DirectSession(caller, callee, self._clock)
+        return DirectSession(caller, callee, self._clock, on_news)
+
+
+@frozen
+class _Open:
+    """A change that waits for its answer, and what a refusal brings back."""
+
+    meant: Mapping[Party, str]
+    by: Party | None = None
+    """Who holds or takes back by it; None: a party's own offer, whose answer the other is told."""
+    was_held: bool = False
+    holds: tuple[Party, bool] | None = None
+    """The phone that offers it, and whether it holds the other by that."""
 
 
 @implementer(IMediaSession)
 class DirectSession:
     """One call's descriptions, passed on."""
 
-    __slots__ = ("_access", "_clock", "_gathering")
+    __slots__ = (
+        "_access",
+        "_clock",
+        "_gathering",
+        "_held",
+        "_is_settled",
+        "_meant",
+        "_open",
+        "_showing",
+        "_taking",
+        "_written",
+    )
 
-    def __init__(self, caller: Access, callee: Access, clock: IReactorTime) -> None:
+    def __init__(self, caller: Access, callee: Access, clock: IReactorTime, on_news: OnNews) -> None:
         self._access = {Party.CALLER: caller, Party.CALLEE: callee}
         self._clock = clock
+        self._held = Held(on_news)
+        self._written: dict[Party, Origin] = {}
+        """What each phone was told."""
+        self._meant: dict[Party, str] = {}
+        """The same as the other party has said it, held or not."""
+        self._is_settled = False
+        """The first offer has its final answer."""
+        self._open: _Open | None = None
         self._gathering: Gathering | None = None
         """The browser's description that waits, or has waited, for its candidates."""
+        self._showing: frozenset[Party] = frozenset()
+        """Whose description has a picture that it sends."""
+        self._taking: frozenset[Party] = frozenset()
+        """Whose description has a line of pictures in use."""
 
     def offer(self, origin: Party, sdp: str) -> Result:
         """The offer itself. Raises `MediaError` (MEDIA) for one of a phone that cannot talk to a browser."""
         return self._passed(origin, sdp)
 
     def answer(self, origin: Party, sdp: str, final: bool) -> Result:
-        """The answer itself. Raises as `offer`."""
-        return self._passed(origin, sdp)
+        """The answer itself. Raises as `offer`. One to a hold of ours is of no interest to the other party."""
+        told, change = self._written.get(origin), self._open
+        passed: Result = "" if change is not None and change.by is not None else self._passed(origin, sdp)
+        self._open = None
+        if change is not None and change.holds is not None:
+            self._held.said(*change.holds)
+        if told is not None and not is_hold(parse(told.text)):
+            self._held.said(origin, is_hold(parse(sdp)), quietly=not self._is_settled)
+        self._is_settled = self._is_settled or final
+        return passed
 
     def fallback(self) -> str:
         """There is no other way: MEDIA."""
@@ -98,13 +148,22 @@ class DirectSession:
 
     def reoffer(self, origin: Party, sdp: str) -> Reoffered:
         """Only the other party can answer."""
+        before = dict(self._meant)
         passed = self._passed(origin, sdp)
+        holds = None if self._access[origin].on_web else (origin, is_hold(parse(sdp)))
+        self._open = _Open(before, holds=holds)
         if isinstance(passed, str):
             return Reoffer(offer=passed)
         return passed.addCallback(lambda whole: Reoffer(offer=whole))
 
     def revert(self) -> None:
-        """Nothing was changed here."""
+        """What a phone was told and has refused is not what a hold would turn."""
+        change, self._open = self._open, None
+        if change is None:
+            return
+        self._meant = dict(change.meant)
+        if change.by is not None:
+            self._held.asked(change.by, change.was_held)
 
     reserved = True
     """Preconditions pass end to end."""
@@ -117,12 +176,29 @@ class DirectSession:
         raise MediaError(Reason.MEDIA, "direct media cannot make an offer of its own")
 
     def hold(self, by: Party, on: bool) -> Result:
-        """The parties hear each other directly: who holds is silent by itself, and nothing need be offered."""
-        return ""
+        """A phone is offered what it was told last, turned. A browser is told by signalling alone: the parties hear
+        each other directly, and whoever holds is silent by itself."""
+        target = by.other
+        if self._open is not None:
+            raise MediaError(Reason.CONFLICT, "a change is under way")
+        before = self._held.asked(by, on)
+        if self._access[target] is not Access.CORE:
+            return ""
+        if target not in self._meant:
+            self._held.asked(by, before)
+            raise MediaError(Reason.CONFLICT, "the phone has been told nothing yet")
+        if before is on:
+            return ""
+        self._open = _Open(dict(self._meant), by, before)
+        return self._told(target, self._meant[target])
 
     def press(self, target: Party, digits: str, duration: int) -> bool:
         """The parties talk to each other."""
         return False
+
+    def shows(self, party: Party) -> bool:
+        """See `IMediaSession`."""
+        return party in self._showing and party.other in self._taking
 
     def candidate(self, origin: Party, candidate: str | None, mid: str | None, ufrag: str | None) -> bool:
         """For the other browser; a phone gets it in the description."""
@@ -147,11 +223,34 @@ class DirectSession:
             session = parse(sdp)
         except SdpError as error:
             raise refuse(f"unreadable description: {error}") from None
-        if self._access[origin] is Access.CORE and (lacking := _lacking(session)):
+        self._look(origin, session)
+        target = self._access[origin.other]
+        if self._access[origin] is Access.CORE and target.on_web and (lacking := _lacking(session)):
             raise refuse(f"the phone lacks {lacking}, and direct media carries nothing")
-        if self._access[origin.other] is Access.CORE and trickles(session):
-            return self._gathered(sdp, ufrag(session))
-        return sdp
+        if target is not Access.CORE:
+            return sdp
+        if self._access[origin].on_web and trickles(session):
+            whole = self._gathered(sdp, ufrag(session))
+            if not isinstance(whole, str):
+                return whole.addCallback(lambda text: self._told(origin.other, text))
+            sdp = whole
+        return self._told(origin.other, sdp)
+
+    def _told(self, target: Party, sdp: str) -> str:
+        """What a phone is told, under its own `o=` line; less than was meant while the other party holds it."""
+        self._meant[target] = sdp
+        text = withheld(sdp) if self._held.asks(target.other) else sdp
+        origin = self._written.get(target)
+        if origin is None:
+            origin = self._written[target] = _first(parse(sdp))
+        return origin.stamp(_body(text))
+
+    def _look(self, origin: Party, session: Session) -> None:
+        """Remember whether the party shows and takes pictures."""
+        lines = [media for media in session.media if media.kind == VIDEO and media.port != 0]
+        shows = any(session.direction_of(media).sends for media in lines)
+        self._taking = self._taking | {origin} if lines else self._taking - {origin}
+        self._showing = self._showing | {origin} if shows else self._showing - {origin}
 
     def _gathered(self, sdp: str, name: str | None) -> Result:
         """A browser's description with its candidates, which come later or have come."""
@@ -175,3 +274,20 @@ def _lacking(session: Session) -> str:
         if not session.value_of(media, "fingerprint"):
             return f"DTLS-SRTP (m={media.kind} {media.proto})"
     return ""
+
+
+def _first(session: Session) -> Origin:
+    """The `o=` line that a phone sees first is the other party's own, where it is a usual one."""
+    if not (_is_number(session.number) and _is_number(session.version)):
+        return Origin(session.address)
+    return Origin(session.address, int(session.number), int(session.version) - 1)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 20
+
+
+def _body(sdp: str) -> str:
+    """A description without `v=` and `o=`."""
+    lines = sdp.replace("\r\n", "\n").rstrip("\n").split("\n")
+    return "\r\n".join([*(line for line in lines[1:] if not line.startswith("o=")), ""])

@@ -66,6 +66,9 @@ class Setup:
     """The dialog of the callee's that this call takes the place of (RFC 3891); only SIP legs read it."""
     referred_by: str | None = None
     """The URI of who asked for this call by a transfer (RFC 3892)."""
+    moved: bool = False
+    """The caller is in another call already and is moved into this one. Without an offer of its own it is made one of
+    what the callee has answered, and confirms with its answer."""
 
 
 class Stage(Enum):

@@ -4,8 +4,11 @@
     callee's early and final answers -> media -> caller
     the gateway's own early answer -> caller   its media connect, or its preconditions are met, while nobody rings yet
 
-A phone's offerless set-up to a browser turns things round: the browser is offered what the gateway makes up, and its
-answer becomes the gateway's offer to the phone.
+A set-up without an offer between the networks turns things round: the callee is offered what the gateway makes up, and
+its answer becomes the gateway's offer to the caller. So it is for a phone that offers nothing to a browser, and for
+whoever is moved here out of another call. A page that offers nothing by itself is another matter: it waits for the
+phone's offer (the literal ladder of Fig. 8). Two of one kind have no gateway's media between them that could offer
+anything: the callee makes the offer, or refuses.
 
 What it is not: it does not know how far the call is (`call.py`), nor later offers (`change.py`).
 """
@@ -17,7 +20,7 @@ from collections.abc import Callable
 from attrs import evolve
 from twisted.logger import Logger
 
-from rtcgw.media.backend import Access, MediaError, Party, Result
+from rtcgw.media.backend import MediaError, Party, Result
 from rtcgw.model.events import Accept, Confirm, Description, Kind, Progress, ProgressAck, Setup, Stage
 from rtcgw.model.reason import Reason
 from rtcgw.translator.joint import Joint
@@ -39,8 +42,8 @@ class Opening:
         self._refused = refused
         self._answers: dict[Party, str] = {}
         """Per answering party its last answer, as it came."""
-        self.bare = setup.description is None and joint.caller.access is Access.CORE and joint.callee.access.on_web
-        """A phone called a browser without an offer: the browser must still be offered something to answer."""
+        self.bare = setup.description is None and _must_offer(joint, setup)
+        """The caller has offered nothing: the callee must still be offered something to answer."""
 
     # -- the offer -------------------------------------------------------------------------
 
@@ -114,11 +117,11 @@ class Opening:
             else:
                 other.deliver(event)
             return
-        if isinstance(event, Confirm) and other.access.on_web:
-            # The phone's answer in an ACK is between it and the media: the browser answered long ago.
+        if isinstance(event, Confirm) and (self.bare or other.access.on_web):
+            # The caller's answer is between it and the media: the callee has answered long ago.
             self._ask(party, description, lambda sdp: other.deliver(Confirm()))
             return
-        # After a phone's offerless set-up the browser's answer becomes the gateway's offer to the phone.
+        # After a bare set-up the callee's answer becomes the gateway's offer to the caller.
         kind = Kind.OFFER if self.bare and party is Party.CALLEE else description.kind
         self._ask(party, description, lambda sdp: other.deliver(evolve(event, description=Description(kind, sdp))))
 
@@ -140,3 +143,9 @@ class Opening:
         if isinstance(event, Accept):
             return self._setup.description is not None
         return isinstance(event, Confirm) and self.bare and party not in self._answers
+
+
+def _must_offer(joint: Joint, setup: Setup) -> bool:
+    """Whether the gateway's media offers to the callee where the caller has not."""
+    caller, callee = joint.caller.access.on_web, joint.callee.access.on_web
+    return caller is not callee and (setup.moved or not caller)

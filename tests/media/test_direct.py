@@ -6,10 +6,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from rtcgw.media.backend import Access, IMediaSession, MediaError, Party, Reoffer
+from rtcgw.media.backend import Access, IMediaSession, MediaError, MediaNews, News, Party, Reoffer
 from rtcgw.media.direct import DirectBackend
 from rtcgw.media.gathering import MOST, PATIENCE
-from rtcgw.media.sdp import parse
+from rtcgw.media.sdp import Direction, parse
 from rtcgw.model.identity import SessionId
 from rtcgw.model.reason import Reason
 from tests.media.memory import Bench, phone_sdp
@@ -157,3 +157,112 @@ class TestGathering(SynchronousTestCase):
         assert isinstance(result, Deferred)
         self.session.candidate(Party.CALLER, None, None, None)
         self.assertEqual(self.successResultOf(result), self.bare)
+
+
+class TestTwoPhones(SynchronousTestCase):
+    """Two phones that a transfer has joined: neither needs ICE, each is told everything in one story."""
+
+    def setUp(self) -> None:
+        self.news: list[MediaNews] = []
+        backend = DirectBackend(Clock())
+        self.session = backend.open(SessionId("s"), Access.CORE, Access.CORE, self.news.append)
+
+    def versions(self, *texts: object) -> list[tuple[str, str]]:
+        """Of each description its number and its version."""
+        found = [parse(str(text)) for text in texts]
+        return [(session.number, session.version) for session in found]
+
+    def test_passed(self) -> None:
+        """What one offers and the other answers passes line by line, with its addresses."""
+        offer, answer = phone_sdp(), phone_sdp(address=("192.0.2.9", 5000))
+        for told, said in ((self.session.offer(Party.CALLEE, offer), offer), (self.said(answer), answer)):
+            self.assertEqual(str(told).split("s=", 1)[1], said.split("s=", 1)[1])
+        self.assertRaises(MediaError, self.session.make_offer, Party.CALLER)
+
+    def said(self, sdp: str) -> object:
+        return self.session.answer(Party.CALLER, sdp, True)
+
+    def test_one_story(self) -> None:
+        """Versions grow with each change, whatever the other phone counts; the same again has the same."""
+        first = self.session.offer(Party.CALLER, phone_sdp(version=7))
+        again = self.session.offer(Party.CALLER, phone_sdp(version=9))
+        other = self.session.offer(Party.CALLER, phone_sdp(address=("192.0.2.9", 5000)).replace("o=phone 7", "o=odd x"))
+        (number, one), (same, two), (still, three) = self.versions(first, again, other)
+        self.assertEqual((same, still), (number, number))
+        self.assertEqual((int(two) - int(one), int(three) - int(one)), (0, 1))
+
+    def test_hold(self) -> None:
+        """A phone's hold is its own re-INVITE, which passes; it is told once, and so is its end."""
+        self.session.offer(Party.CALLER, phone_sdp())
+        self.session.answer(Party.CALLEE, phone_sdp(), True)
+        for direction, answer in (("sendonly", "recvonly"), ("sendonly", "recvonly"), ("sendrecv", "sendrecv")):
+            found = self.session.reoffer(Party.CALLER, phone_sdp(direction=direction))
+            assert isinstance(found, Reoffer)
+            self.assertIn(f"a={direction}", str(found.offer))
+            self.session.answer(Party.CALLEE, phone_sdp(direction=answer), True)
+        self.assertEqual([news.state for news in self.news], [News.HELD, News.RESUMED])
+        self.session.reoffer(Party.CALLER, phone_sdp(direction="inactive"))
+        self.session.revert()
+        self.assertEqual(len(self.news), 2, "a hold that the other phone refuses is none")
+
+
+class TestHold(SynchronousTestCase):
+    """A page holds a phone with which it talks directly."""
+
+    def setUp(self) -> None:
+        self.news: list[MediaNews] = []
+        self.session = DirectBackend(Clock()).open(SessionId("s"), Access.WEB, Access.CORE, self.news.append)
+        self.page = Bench().browser.offer()
+        transport = "a=ice-ufrag:x\r\na=ice-pwd:y\r\na=fingerprint:sha-256 Z\r\n"
+        self.phone = {each: phone_sdp(direction=each, extra=transport) for each in ("sendrecv", "sendonly", "recvonly")}
+
+    def connect(self) -> None:
+        self.session.offer(Party.CALLER, self.page)
+        self.session.answer(Party.CALLEE, self.phone["sendrecv"], True)
+
+    def hold(self, on: bool) -> str:
+        found = self.session.hold(Party.CALLER, on)
+        assert isinstance(found, str)
+        return found
+
+    def test_phone_is_told(self) -> None:
+        """It hears `sendonly` in a version of its own, then what the page had said; its answers stay here."""
+        self.connect()
+        held = self.hold(True)
+        self.assertIs(parse(held).media[0].direction, Direction.SENDONLY)
+        self.assertEqual(int(parse(held).version), int(parse(self.page).version) + 1)
+        self.assertEqual(self.session.answer(Party.CALLEE, self.phone["recvonly"], True), "")
+        self.assertEqual(self.hold(True), "", "it is held already")
+        back = self.hold(False)
+        self.assertEqual(back.split("s=", 1)[1], self.page.split("s=", 1)[1])
+        self.session.answer(Party.CALLEE, self.phone["sendrecv"], True)
+        self.assertEqual(self.news, [])
+
+    def test_both(self) -> None:
+        """The phone holds as well: `inactive`; each takes back its own hold only."""
+        self.connect()
+        self.session.reoffer(Party.CALLEE, self.phone["sendonly"])
+        self.session.answer(Party.CALLER, self.page.replace("a=sendrecv", "a=recvonly"), True)
+        self.assertIn("a=inactive", self.hold(True))
+        self.session.answer(Party.CALLEE, self.phone["sendonly"].replace("sendonly", "inactive"), True)
+        self.session.reoffer(Party.CALLEE, self.phone["recvonly"])
+        answer = self.session.answer(Party.CALLER, self.page, True)
+        self.assertIn("a=sendonly", str(answer), "the page still holds")
+        self.assertEqual([news.state for news in self.news], [News.HELD, News.RESUMED])
+
+    def test_refused(self) -> None:
+        """A phone that refuses it was never held."""
+        self.connect()
+        self.hold(True)
+        self.assertRaises(MediaError, self.session.hold, Party.CALLER, False)
+        self.session.revert()
+        self.session.revert()
+        self.assertEqual(self.hold(False), "")
+
+    def test_too_early(self) -> None:
+        """Before anybody was told anything there is nothing to hold; between pages nothing need be said."""
+        error = self.assertRaises(MediaError, self.session.hold, Party.CALLER, True)
+        self.assertIs(error.reason, Reason.CONFLICT)
+        pages = DirectBackend(Clock()).open(SessionId("s"), Access.WEB, Access.WEB, self.news.append)
+        self.assertEqual(pages.hold(Party.CALLER, True), "")
+        self.assertFalse(pages.press(Party.CALLEE, "1", 100))

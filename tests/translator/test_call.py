@@ -275,6 +275,40 @@ class OfferlessBrowserTests(CallCase):
         self.assertEqual(self.callee.heard[-1], Confirm())
 
 
+class MovedPageTests(CallCase):
+    """A page is moved here out of another call: it has offered nothing, and has no place for an early description."""
+
+    setup_event = Setup(ALICE, ECHO, None, moved=True)
+
+    def test_whole_call(self) -> None:
+        """The phone is offered what the gateway makes up; the page gets its answer as an offer, whose answer is no
+        business of the phone's."""
+        self.call.start()
+        self.assertEqual(self.callee.heard, [Setup(ALICE, ECHO, offer("offer-for-callee"), moved=True)])
+        self.callee.say(Progress(Stage.RINGING, pranswer("early")))
+        self.callee.say(Accept(answer("final")))
+        self.assertIn(Accept(offer("callee-answer(final)")), self.caller.heard)
+        self.caller.say(Confirm(answer("web")))
+        self.assertEqual(self.callee.heard[-1], Confirm())
+        self.assertEqual(self.media.answered[-1], (Party.CALLER, "web", True))
+
+
+class MovedPhoneTests(CallCase):
+    """A phone is moved to another phone: nothing lies between them that could offer anything."""
+
+    caller_access = Access.CORE
+    setup_event = Setup(ECHO, ALICE, None, moved=True)
+
+    def test_whole_call(self) -> None:
+        """The callee makes the offer, the one who is moved answers it."""
+        self.call.start()
+        self.assertEqual(self.callee.heard, [self.setup_event])
+        self.callee.say(Accept(offer("theirs")))
+        self.assertEqual(self.caller.heard[-1], Accept(offer("callee-offer(theirs)")))
+        self.caller.say(Confirm(answer("mine")))
+        self.assertEqual(self.callee.heard[-1], Confirm(answer("caller-answer(mine)")))
+
+
 DESCRIPTIONS = st.sampled_from((None, pranswer("early"), answer("final"), offer("new"), answer("bad")))
 EVENTS = st.one_of(
     st.builds(Progress, st.sampled_from(Stage), DESCRIPTIONS, st.booleans(), st.sampled_from((None, True, False))),

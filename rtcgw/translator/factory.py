@@ -25,6 +25,7 @@ from rtcgw.translator.call import Call
 from rtcgw.translator.callstate import Terms
 from rtcgw.translator.flow import Form, IWorld, Network, Received, dispatch
 from rtcgw.translator.leg import ILeg
+from rtcgw.translator.moved import IMover, MovedLeg, movable
 from rtcgw.translator.record import Books
 
 log = Logger()
@@ -109,13 +110,19 @@ class Translator:
         """As many calls as there may be."""
         return len(self.calls) >= self._limits.max_calls
 
-    def place(self, origin: ILeg, setup: Setup, form: Form = Form.NATIVE) -> None:
-        """Place a call. A refusal comes back to `origin` as a delivered `End`; nothing is raised."""
+    def place(self, origin: ILeg, setup: Setup, form: Form = Form.NATIVE, callee: ILeg | None = None) -> None:
+        """Place a call. A refusal comes back to `origin` as a delivered `End`; nothing is raised.
+
+        With `callee` it is known who is called, a leg that is moved here (`move`); a refusal comes to it as well.
+        """
         try:
             if self.draining:
                 raise Unreachable(Reason.SHUTDOWN)
             if self.full:
                 raise Unreachable(Reason.OVERLOADED)
+            if callee is not None:
+                self.join(origin, callee, setup, form, "moved")
+                return
             placement = _Placement(self, origin, setup, form)
             path = dispatch(Received(form, True, setup.callee.uri), placement)
             self.join(origin, placement.callee, setup, form, path)
@@ -129,12 +136,44 @@ class Translator:
                 callee=setup.callee.uri,
                 ration="refused calls",
             )
-            origin.deliver(End(error.reason))
+            self._undo(error.reason, origin, callee)
         except Exception:
             log.failure("call {session}: internal error while placing it", session=origin.session)
             self.table.release(origin.session)
             self._refuse(origin, setup, Reason.INTERNAL)
-            origin.deliver(End(Reason.INTERNAL))
+            self._undo(Reason.INTERNAL, origin, callee)
+
+    def _undo(self, reason: Reason, origin: ILeg, callee: ILeg | None) -> None:
+        """Nothing came of it, and the legs are told; a callee's that was told already hears nothing new."""
+        origin.deliver(End(reason))
+        if callee is not None:
+            callee.deliver(End(reason))
+
+    def move(self, call: Call, leg: ILeg, mover: IMover, reason: Reason = Reason.TRANSFERRED) -> MovedLeg | None:
+        """A leg of a call as one of a call that is about to be placed; None where it cannot be moved now.
+
+        `reason` is what whoever is left in the old call hears in the end.
+        """
+        return MovedLeg(call, leg, self._clock, mover, reason, self._followed) if movable(call, leg) else None
+
+    def _followed(self, moved: MovedLeg) -> None:
+        """The SIP dialog of a leg that has moved belongs to its new session from now on."""
+        row = self.table.get(moved.call.session)
+        if row is not None and row.dialog is not None and not moved.access.on_web:
+            self.table.change(row.session, dialog=None)
+            self.table.change(moved.new_call.session, dialog=row.dialog, profile=row.profile)
+
+    def find(self, session: SessionId) -> tuple[Call, ILeg] | None:
+        """The call in which a leg has this session id, and the leg: a caller's rather than a callee's.
+
+        A call begins with the id of its legs; one that was made of moved legs has another one.
+        """
+        call = self.calls.get(session)
+        for found in self.calls.values() if call is None else (call,):
+            for leg in (found.caller, found.callee):
+                if leg.session == session:
+                    return found, leg
+        return None
 
     def _refuse(self, origin: ILeg, setup: Setup, reason: Reason) -> None:
         """Nothing came of a set-up: it is counted and recorded."""

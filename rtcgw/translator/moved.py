@@ -177,6 +177,11 @@ class MovedLeg:
         """The leg itself."""
         return self._leg
 
+    @property
+    def new_call(self) -> Call:
+        """The call that it was given to."""
+        return cast(Call, self.parent)
+
     # -- the new call's side ---------------------------------------------------------------------
 
     def deliver(self, event: Event) -> None:
@@ -273,7 +278,7 @@ class MovedLeg:
 
     def _change_over(self, event: Event | None) -> None:
         """Step out: the leg is the new call's, which hears its first word; the old call is over for the others."""
-        new, leg = cast(Call, self.parent), self._leg
+        new, leg = self.new_call, self._leg
         self._on_moved(self)
         new.put(leg, self)
         leg.parent = new

@@ -93,6 +93,12 @@ class DialogRef:
     from_tag: str
     """The remote tag there."""
     early_only: bool = False
+    """Only while it rings."""
+
+    def __str__(self) -> str:
+        """As the header Replaces has it."""
+        flag = ";early-only" if self.early_only else ""
+        return f"{self.call_id};to-tag={self.to_tag};from-tag={self.from_tag}{flag}"
 
 
 class Attach(Enum):

@@ -56,6 +56,7 @@ from rtcgw.translator.sipanswers import Answers, Change
 from rtcgw.translator.sipchange import Asking
 from rtcgw.translator.sipdialog import Ask, EarlyDialogs, reason_header, sdp_of
 from rtcgw.translator.sipinfo import Infos
+from rtcgw.translator.siporigin import Thread
 from rtcgw.translator.sipport import IDialogOwner, ISipPort
 from rtcgw.translator.sipstate import Input, Ladder, State
 
@@ -117,6 +118,8 @@ class SipLeg:
         "peer",
         "port",
         "session",
+        "thread",
+        "told",
         "tx",
     )
 
@@ -159,6 +162,10 @@ class SipLeg:
         self.change = Change(port, clock, ladder.t1, lambda: self.machine.handle(Input.UNACKED), peer)
         self.asking = Asking(self, port, clock, owner, self._their_change, ladder.answer_wait)
         self.infos: Infos | None = None  # made with the first key or picture: most calls have none
+        self.told = ""
+        """The last description for the peer, until the leg moves."""
+        self.thread: Thread | None = None
+        """What it was told since then, and before."""
         self.history: deque[str] = deque(maxlen=HISTORY)
         self.machine = Machine(table, self, clock)
 
@@ -166,6 +173,9 @@ class SipLeg:
 
     def deliver(self, event: Event) -> None:
         """See `ILeg`. Candidates and Ringback have no place towards a phone and are dropped: 180 and 183 say it."""
+        description = getattr(event, "description", None)
+        if description is not None or self.thread is not None or isinstance(event, Update):
+            event = self._continued(event, description)
         if isinstance(event, Accept):
             ready = self.answers is None or self.answers.may_accept
             self.machine.handle(Input.ACCEPT if ready else Input.ACCEPT_LATER, event)
@@ -173,6 +183,15 @@ class SipLeg:
         order = _ORDERS.get(type(event))
         if order is not None:
             self.machine.handle(order, event)
+
+    def _continued(self, event: Event, description: Description | None) -> Event:
+        """What the peer is told stays one session, though the leg has moved to other media (RFC 3264 §8)."""
+        if self.thread is None:
+            if not (isinstance(event, Update) and event.fresh):
+                self.told = self.told if description is None else description.sdp
+                return event
+            self.thread = Thread(self.told)
+        return self.thread.down(event)
 
     def view(self) -> LegView:
         """See `ILeg`."""
@@ -259,7 +278,7 @@ class SipLeg:
     def report(self, event: Event) -> None:
         """News for whoever holds this leg."""
         assert self.parent is not None
-        self.parent.report(self, event)
+        self.parent.report(self, event if self.thread is None else self.thread.up(event))
 
     def report_end(self, event: End) -> None:
         """The leg has ended for a reason of its own."""

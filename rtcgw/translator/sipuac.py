@@ -36,6 +36,8 @@ from rtcgw.translator.sipstate import Input
 
 log = Logger()
 
+_RELIABLE = frozenset({"100rel"})
+
 
 def place(leg: SipLeg, setup: Setup) -> None:
     """Send the INVITE."""
@@ -69,6 +71,13 @@ def _invite(leg: SipLeg, setup: Setup) -> Request | None:
         invite.add(name.lower(), value)
     sdp = None if setup.description is None else setup.description.sdp
     put_sdp(invite, sdp)
+    if setup.moved and sdp is None:
+        drop_options(invite, _RELIABLE)  # the caller can answer no offer before the 2xx
+    if setup.replaces is not None:
+        invite.add("replaces", str(setup.replaces))
+        invite.add("require", "replaces")
+    if setup.referred_by is not None:
+        invite.add("referred-by", f"<{setup.referred_by}>")
     require_preconditions(invite, sdp, leg.peer)
     if leg.barred:
         drop_options(invite, leg.barred)

@@ -16,6 +16,7 @@ from zope.interface import Interface, implementer
 
 from rtcgw.media.backend import Access, IMediaBackend, IMediaSession, MediaError, OnNews
 from rtcgw.model import defaults
+from rtcgw.model.emergency import NONE, Emergency
 from rtcgw.model.events import End, Setup
 from rtcgw.model.identity import SessionId
 from rtcgw.model.peer import PeerProfile
@@ -75,6 +76,8 @@ class Limits:
     warm_start: bool = True
     """A calling browser gets an early answer of the gateway's own, so that its media connect while the phone rings.
     Not with the literal ladder of Fig. 8, in which no such message has a place."""
+    emergency: Emergency = NONE
+    """Numbers that are never placed, whoever asks: a page, a phone, a transfer."""
 
 
 @implementer(ITranslator)
@@ -116,6 +119,8 @@ class Translator:
         With `callee` it is known who is called, a leg that is moved here (`move`); a refusal comes to it as well.
         """
         try:
+            if self.forbidden(setup.callee.uri):
+                raise Unreachable(Reason.EMERGENCY)
             if self.draining:
                 raise Unreachable(Reason.SHUTDOWN)
             if self.full:
@@ -174,6 +179,10 @@ class Translator:
                 if leg.session == session:
                     return found, leg
         return None
+
+    def forbidden(self, target: str) -> bool:
+        """Whether `target` is an emergency number: not to be placed, nor asked of anybody else (REFER)."""
+        return self._limits.emergency.covers(target)
 
     def _refuse(self, origin: ILeg, setup: Setup, reason: Reason) -> None:
         """Nothing came of a set-up: it is counted and recorded."""

@@ -49,7 +49,7 @@ from rtcgw.model.events import (
     UpdateAccept,
     UpdateReject,
 )
-from rtcgw.model.identity import SessionId, new_session_id
+from rtcgw.model.identity import Identity, SessionId, new_session_id
 from rtcgw.model.reason import Reason
 from rtcgw.translator.call import Call
 from rtcgw.translator.leg import ILeg, ILegParent, LegView
@@ -176,6 +176,11 @@ class MovedLeg:
     def leg(self) -> ILeg:
         """The leg itself."""
         return self._leg
+
+    @property
+    def identity(self) -> Identity:
+        """Who is at its far end."""
+        return self.call.identity(self._stay)
 
     @property
     def new_call(self) -> Call:

@@ -30,6 +30,7 @@ from rtcgw.media.direct import DirectBackend
 from rtcgw.media.embedded.backend import EmbeddedBackend, EmbeddedSettings
 from rtcgw.media.engine.rtpengine import RtpengineBackend, RtpengineSettings
 from rtcgw.media.packets.relay import Latch
+from rtcgw.model.emergency import Emergency
 from rtcgw.model.reason import Reason
 from rtcgw.ops.inspector import Inspector
 from rtcgw.ops.manhole import ManholeServer
@@ -145,11 +146,11 @@ def build(config: Config, reactor: Any, now: Callable[[], float] = time.time) ->
         reactor, transport, timers=Timers(t1=sip.t1, t2=sip.t2, t4=sip.t4), limit=sip.max_transactions
     )
     profiles = Profiles(reactor)
-    users = Users(config.users, config.profiles, call.max_calls_per_user)
+    users = Users(config.users, config.profiles, call.max_calls_per_user, reactor)
     table = MemoryTable(reactor, limit=2 * call.max_calls, linger=64 * sip.t1)
     media = media_backend(config.media, reactor)
     junction = Junction(users, profiles, table, reactor, call, sip.t1, config.peers.of)
-    limits = Limits(call.max_calls, call.ring_time, warm_start=call.ladder != "patent")
+    limits = Limits(call.max_calls, call.ring_time, warm_start=call.ladder != "patent", emergency=Emergency.of(call.emergency))
     translator = Translator(reactor, junction, media, DirectBackend(reactor), table, limits)
     junction.translator = translator
     profiles.on_change = junction.registration_changed

@@ -8,7 +8,7 @@ the routing function hands it the calls that arrive. No protocol is spoken here.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
@@ -16,7 +16,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from rtcgw.config import Call as CallSettings
-from rtcgw.ims.called import caller_of, candidates
+from rtcgw.ims.called import caller_of, candidates, forwarders
 from rtcgw.ims.profiles import Profiles
 from rtcgw.ims.registration import RegState
 from rtcgw.ims.useragent import ImsUserAgent
@@ -28,6 +28,7 @@ from rtcgw.model.reason import Reason
 from rtcgw.rtcweb.identifying import Users
 from rtcgw.sip.dialog import DialogId
 from rtcgw.sip.message import Request
+from rtcgw.sip.parties import plain, referrer
 from rtcgw.sip.transaction import ServerTransaction
 from rtcgw.store.table import IMappingTable
 from rtcgw.translator.factory import IDestinations, Unreachable
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
     from rtcgw.translator.factory import Translator
 
 log = Logger()
+
+HEADER_LIMIT: Final = 1024
+"""Characters of a header shown to a page, as many as a page may set."""
 
 
 def _all_plain(uri: str) -> PeerProfile:
@@ -122,9 +126,24 @@ class Junction:
         sdp = sdp_of(request)
         offer = None if sdp is None else Description(Kind.OFFER, sdp)
         called = next((key for key in candidates(request) if self.find_user(key) == user), user)
-        self.translator.place(leg, Setup(caller, Identity(called), offer), Form.SIP)
+        setup = Setup(
+            caller,
+            Identity(called),
+            offer,
+            headers=self._shown_headers(request),
+            history=forwarders(request, lambda key: self.find_user(key) == user),
+            referred_by=referrer(request),
+        )
+        if leg.answers is not None:
+            leg.answers.call_waiting = self._users.in_call(user)
+        self.translator.place(leg, setup, Form.SIP)
         if leg.dialog is not None:
             self._enter(session, agent, leg.dialog.id)
+
+    def _shown_headers(self, request: Request) -> tuple[tuple[str, str], ...]:
+        """The headers of an INVITE that pages may see, as configured; of each the first line, cut to a page's bound."""
+        found = ((name, request.get(name.lower())) for name in self._settings.headers)
+        return tuple((name, plain(value, HEADER_LIMIT) or "") for name, value in found if value is not None)
 
     def registration_changed(self, agent: ImsUserAgent) -> None:
         """The network has refused a profile for good: its calls are over (TS 24.229 §5.1.1.7)."""

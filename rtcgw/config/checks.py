@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from rtcgw.config.kinds import Wrong
-from rtcgw.config.sections import Login, Manhole, Media, ProfileKeys, Sip, UserKeys
+from rtcgw.config.owned import OWNED, OWNED_PREFIXES
+from rtcgw.config.sections import Call, Login, Manhole, Media, ProfileKeys, Sip, UserKeys
 from rtcgw.model.identity import Scheme, canonical_key
 
 
@@ -21,6 +22,7 @@ def cross_checks(
         *_check_profiles(profiles),
         *_check_users(users, profiles, sandbox),
         *_check_manhole(values["manhole"]),
+        *_check_call(values["call"]),
         *_check_sip(values["sip"]),
         *_check_media(values["media"]),
         *_check_jwks(values["login"]),
@@ -73,6 +75,17 @@ def _check_manhole(manhole: Manhole) -> list[str]:
         )
     if not manhole.password:
         problems.append("[manhole] password: missing; allowed: a secret of at least 8 characters, since it is enabled")
+    return problems
+
+
+def _check_call(call: Call) -> list[str]:
+    """A header that the stack itself writes or reads would be a hole: a page could route, assert, or hang up."""
+    problems = _twice("[call] headers", [name.lower() for name in call.headers])
+    for name in call.headers:
+        if name.lower() in OWNED or name.lower().startswith(OWNED_PREFIXES):
+            problems.append(
+                f'[call] headers: found "{name}"; allowed: names that no gateway acts on, such as X-Account'
+            )
     return problems
 
 

@@ -33,6 +33,7 @@ from rtcgw.config.kinds import (
 from rtcgw.config.peers import CODECS, PeerKeys
 from rtcgw.config.reading import Table, Tables
 from rtcgw.model.defaults import GRACE, HOLD_MAX, RING_TIME
+from rtcgw.model.emergency import DEFAULTS as EMERGENCY
 from rtcgw.model.identity import Attach, Scheme
 
 
@@ -130,6 +131,21 @@ class Call:
         Choice(("480", "404")),
         "What a caller from the core is told when the user is not logged in. 404 hides that there is such a user.",
     ] = "480"
+    redirects: Annotated[
+        int,
+        Whole(0, 16, "addresses"),
+        "How many other addresses a call may try that is answered with 3xx (RFC 3261 8.1.3.4). 0: it ends.",
+    ] = 5
+    headers: Annotated[
+        tuple[str, ...],
+        Many(Text("the name of a header that no gateway acts on, such as X-Account", r"[A-Za-z0-9-]{1,64}")),
+        "Headers of INVITE that pages may set, and are shown. Of all others they know nothing.",
+    ] = ()
+    emergency: Annotated[
+        tuple[str, ...],
+        Many(Text("a number, or a service URN such as urn:service:sos", r"[^\s;@<>]{1,64}")),
+        "Numbers that are refused at once, in whatever spelling: from a browser nobody knows where to send help.",
+    ] = EMERGENCY
 
 
 @frozen

@@ -16,10 +16,8 @@ from collections.abc import Callable, Iterator
 from rtcgw.model.identity import ANONYMOUS, Identity, canonical_key
 from rtcgw.sip.headers import HeaderError, NameAddr
 from rtcgw.sip.message import Request
+from rtcgw.sip.parties import asserted, diverted, hidden, shown
 from rtcgw.sip.uri import Uri
-
-_HIDING = frozenset({"id", "user", "header"})
-"""Privacy values with which the caller must not be shown. RFC 3323 §4.2, RFC 3325 §9.3."""
 
 
 def _uri(value: str | None) -> Uri | None:
@@ -66,13 +64,19 @@ def called_user(request: Request, find: Callable[[str], str | None]) -> str | No
 
 def caller_of(request: Request) -> Identity:
     """Who calls, as far as it may be shown."""
-    privacy = {word.strip().lower() for value in request.headers.get("privacy", ()) for word in value.split(";")}
-    if privacy & _HIDING:
+    if hidden(request):
         return ANONYMOUS
-    for value in _values(request, "p-asserted-identity"):
-        try:
-            name = NameAddr.parse(value)
-        except HeaderError:
-            continue
-        return Identity(str(name.uri), name.display or request.from_.display)
-    return Identity(str(request.from_.uri), request.from_.display)
+    return asserted(request, request.from_.display) or shown(request.from_)
+
+
+def forwarders(request: Request, is_called: Callable[[str], bool]) -> tuple[Identity, ...]:
+    """Whom the call was meant for before, the first one first; see `Setup.history`.
+
+    `is_called(key)` says whether a canonical key means the user who is called now: entries of the history that name
+    that user, or the address that the request goes to, are no forwarding.
+    """
+    history = diverted(request)
+    if not history:
+        return ()
+    target = request.uri.key
+    return tuple(party for party in history if party.key != target and not is_called(party.key))

@@ -171,12 +171,12 @@ class ImsUserAgent:
 
     # -- new requests ----------------------------------------------------------------------
 
-    def invite(self, target: str, caller: Identity, peer: PeerProfile = PLAIN_PEER) -> Request:
+    def invite(self, target: str, caller: Identity, peer: PeerProfile = PLAIN_PEER, private: bool = False) -> Request:
         """See `ISipPort`."""
         uri = self.target(target)
         if peer.uri is not UriForm.KEEP:
             uri = in_form(uri, peer.uri, self.line.profile.domain)
-        request = self.new_request("INVITE", uri, caller)
+        request = self.new_request("INVITE", uri, caller, private)
         headers = request.headers  # still ours alone, see new_request
         headers["contact"] = [self.line.contact]
         headers["allow"] = [ALLOW]
@@ -206,17 +206,22 @@ class ImsUserAgent:
             return self.target(f"sip:{text}")
         return Uri.parse(f"sip:{text}@{self.line.profile.domain}")
 
-    def new_request(self, method: str, target: Uri, caller: Identity | None) -> Request:
+    def new_request(self, method: str, target: Uri, caller: Identity | None, private: bool = False) -> Request:
         """A request outside a dialog, with the preloaded route and the caller's identity.
+
+        A private one hides the caller in From and asks the network to do so elsewhere (RFC 3323 §4.1, RFC 3325 §7);
+        the identity that the network needs is the caller's own all the same. A caller who is anonymous already, as
+        in a call that only passes through, is not shown by way of our default identity.
 
         The headers of a new message are put in as one dictionary: by `set` they cost three times as much, and
         this is done for every call.
         """
         identity = self.identity(caller)
+        private = private or (caller is not None and caller.uri == ANONYMOUS.uri)
         line = self.line
         headers = {
             "max-forwards": [_MAX_FORWARDS],
-            "from": [self._from(caller, identity)],
+            "from": [_from(caller, ANONYMOUS.uri if private else identity, private)],
             "to": [f"<{target.text}>"],
             "call-id": [new_call_id(line.address)],
             "cseq": [f"{1 + secrets.randbelow(2**16)} {method}"],
@@ -230,19 +235,11 @@ class ImsUserAgent:
             headers["p-charging-vector"] = [line.charging_vector()]
         else:
             headers["p-preferred-identity"] = [f"<{identity}>"]
-        if caller is not None and caller.uri == ANONYMOUS.uri:
+        if private:
             headers["privacy"] = ["id"]
         request = Request(method, target)
         request.headers = headers
         return request
-
-    def _from(self, caller: Identity | None, identity: str) -> str:
-        """A web user appears by display name only: the address is one that the network has registered."""
-        display = None if caller is None else caller.display
-        if caller is not None and caller.uri == ANONYMOUS.uri:
-            display, identity = ANONYMOUS.display, ANONYMOUS.uri
-        display = " ".join((display or "").split())  # a line break here would begin another header
-        return f"{quote(display)} <{identity}>;tag={new_tag()}" if display else f"<{identity}>;tag={new_tag()}"
 
     def _preloaded(self) -> tuple[str, ...]:
         """The Service-Route, in mode A behind the P-CSCF if that is not its first entry. TS 24.229 §5.1.2A.1.1."""
@@ -388,6 +385,13 @@ class ImsUserAgent:
     def trouble(self, response: Response | None) -> None:
         """See `ISipPort`."""
         self.registration.suspect()
+
+
+def _from(caller: Identity | None, address: str, private: bool) -> str:
+    """A web user appears by display name only: the address is one that the network has registered."""
+    display = ANONYMOUS.display if private else None if caller is None else caller.display
+    display = " ".join((display or "").split())  # a line break here would begin another header
+    return f"{quote(display)} <{address}>;tag={new_tag()}" if display else f"<{address}>;tag={new_tag()}"
 
 
 def in_form(uri: Uri, form: UriForm, domain: str) -> Uri:

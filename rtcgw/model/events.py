@@ -26,7 +26,7 @@ from typing import TypeAlias
 
 from attrs import frozen
 
-from rtcgw.model.identity import DialogRef, Identity, SessionId
+from rtcgw.model.identity import ANONYMOUS, DialogRef, Identity, SessionId
 from rtcgw.model.reason import Reason
 
 
@@ -69,6 +69,11 @@ class Setup:
     moved: bool = False
     """The caller is in another call already and is moved into this one. Without an offer of its own it is made one of
     what the callee has answered, and confirms with its answer."""
+
+    @property
+    def shown(self) -> Identity:
+        """The caller as the called may see it."""
+        return ANONYMOUS if self.private else self.caller
 
 
 class Stage(Enum):

@@ -63,8 +63,9 @@ def hidden(message: Message) -> bool:
 def asserted(message: Message, display: str | None = None) -> Identity | None:
     """Whom the network asserts: anonymous for who hides, None where it asserts nobody.
 
-    Of a `sip:` and a `tel:` identity, which a network may give together (RFC 3325 §9.1), the number is shown: it is
-    what people know, what address books hold, and what any network can dial back.
+    Of a `sip:` and a `tel:` identity, which a network may give together and in any order (RFC 3325 §9.1), the address
+    is taken: it can be dialled back as the network knows it, and its domain tells what kind of peer it is, which
+    a number does not.
     """
     if "p-asserted-identity" not in message.headers:
         return None
@@ -73,9 +74,8 @@ def asserted(message: Message, display: str | None = None) -> Identity | None:
     names = list(_names(message, "p-asserted-identity"))
     if not names:
         return None
-    number = next((name for name in names if name.uri.key.startswith("tel:")), names[0])
-    named = next((name.display for name in names if name.display), display)
-    return shown(number, named)
+    address = next((name for name in names if name.uri.is_sip), names[0])
+    return shown(address, next((name.display for name in names if name.display), display))
 
 
 def diverted(message: Message) -> tuple[Identity, ...]:

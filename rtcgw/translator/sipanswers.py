@@ -11,6 +11,7 @@ from __future__ import annotations
 import secrets
 from collections import deque
 from collections.abc import Callable
+from typing import Final
 
 from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
@@ -34,6 +35,15 @@ FATAL = frozenset({404, 405, 408, 410, 416, 480, 481, 482, 483, 484, 485, 489, 5
 §12.2.1.2): a page that is silent or away would cost the call. 488 refuses the change and nothing else."""
 
 
+CALL_WAITING: Final = "<urn:alert:service:call-waiting>"
+"""Alert-Info of a 180 whose called is in another call (RFC 7462)."""
+_PROGRESS: Final = {
+    Stage.RINGING: (180, "Ringing"),
+    Stage.FORWARDED: (181, "Call Is Being Forwarded"),
+    Stage.QUEUED: (182, "Queued"),
+}
+
+
 @define
 class Answers:
     """What a UAS sends on one INVITE."""
@@ -47,6 +57,8 @@ class Answers:
     """No PRACK for 64*T1."""
     _unacked: Callable[[], None]
     """No ACK for 64*T1."""
+    _agree: Callable[[Request, Response], None]
+    """Called with the INVITE and its 2xx, before that goes."""
     _peer: PeerProfile = PLAIN_PEER
     _rseq: int = field(factory=lambda: 1 + secrets.randbelow(2**30), init=False)
     _sent: Repeat | None = field(default=None, init=False)
@@ -57,6 +69,8 @@ class Answers:
     _final: Repeat | None = field(default=None, init=False)
     waiting: Accept | None = field(default=None, init=False)
     """The answer that waits for a PRACK."""
+    call_waiting: bool = field(default=False, init=False)
+    """The called has another call: the caller's phone may say so (RFC 7462)."""
     early: str | None = field(default=None, init=False)
     """The description given in a 1xx: nothing later may give another one (RFC 6337 §2.2).
 
@@ -77,11 +91,13 @@ class Answers:
             if len(self._queue) < PROGRESS_LIMIT:
                 self._queue.append((stage, sdp, sounds))
             return
-        status, phrase = (180, "Ringing") if stage is Stage.RINGING else (183, "Session Progress")
+        status, phrase = _PROGRESS.get(stage, (183, "Session Progress"))
         if sdp is not None:
             sdp = self._first(sdp) if self._offered or self._reliable else None
             self.early = sdp if self.early is None else self.early
         response = self._response(status, phrase, sdp)
+        if self.call_waiting and stage is Stage.RINGING:
+            response.set("alert-info", CALL_WAITING)
         if sdp is not None and self._port.trusted:
             announce_sound(response, self._tx.request, sounds)
         if not self._reliable:
@@ -147,12 +163,14 @@ class Answers:
         """Send the 2xx, and again until the ACK."""
         self.stop_progress()
         response = self._response(200, "OK", self._first(sdp))
+        self._agree(self._tx.request, response)
         self._final = Repeat(self._clock, lambda: self._tx.respond(response), self._unacked, self._t1)
 
-    def refuse(self, status: int, phrase: str, *headers: tuple[str, str]) -> None:
+    def refuse(self, status: int, phrase: str, *headers: tuple[str, str], body: bytes = b"") -> None:
         """Send a final refusal; its ACK is the transaction's."""
         self.stop_progress()
         response = make_response(self._tx.request, status, phrase, self._dialog.id.local_tag)
+        response.body = body
         for name, value in headers:
             response.add(name.lower(), value)
         self._tx.respond(response)
@@ -188,6 +206,8 @@ class Change:
     _clock: IReactorTime
     _t1: float
     _unacked: Callable[[], None]
+    _agree: Callable[[Request, Response], None]
+    """Called with the change and its 2xx, before that goes."""
     peer: PeerProfile = PLAIN_PEER
     _tx: ServerTransaction | None = field(default=None, init=False)
     _final: Repeat | None = field(default=None, init=False)
@@ -233,6 +253,7 @@ class Change:
         response = make_response(tx.request, 200, "OK")
         self._port.decorate(response, self.peer)
         put_sdp(response, sdp)
+        self._agree(tx.request, response)
         if tx.request.method == "INVITE":
             self._cseq = tx.request.cseq.number
             self._final = Repeat(self._clock, lambda: tx.respond(response), self._unacked, self._t1)

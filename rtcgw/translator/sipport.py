@@ -35,8 +35,10 @@ class ISipPort(Interface):
     profile: str = Attribute("The profile's name, for logs.")
     trusted: bool = Attribute("Whether the gateway stands inside the core's trust domain (RFC 3324), not before it.")
 
-    def invite(target: str, caller: Identity, peer: PeerProfile = PLAIN_PEER) -> Request:
+    def invite(target: str, caller: Identity, peer: PeerProfile = PLAIN_PEER, private: bool = False) -> Request:
         """An INVITE to `target`, complete but for its body: identity, routes, Contact, capabilities.
+
+        `private`: the called is not to see who calls (RFC 3323); the network still learns it.
 
         Its form of addresses and its option tags are such as `peer` takes them.
 

@@ -11,7 +11,9 @@ from typing import Final
 
 from rtcgw.model.events import Accept, Confirm, Description, End, Kind, Progress, ProgressAck, Stage, Update
 from rtcgw.model.reason import Reason
+from rtcgw.sip.alternative import CONTENT_TYPE, emergency
 from rtcgw.sip.message import Request, make_response
+from rtcgw.sip.reasons import of_cancel
 from rtcgw.sip.transaction import ServerTransaction
 from rtcgw.translator.sipanswers import Answers
 from rtcgw.translator.sipdialog import reason_header, sdp_of
@@ -48,7 +50,11 @@ def accept_later(leg: SipLeg, event: Accept) -> None:
 def accept(leg: SipLeg, event: Accept) -> None:
     """200, until the ACK."""
     leg.history.append("-> 200")
-    _answers(leg).accept(None if event.description is None else event.description.sdp)
+    answers = _answers(leg)
+    sdp = None if event.description is None else event.description.sdp
+    if answers.early != "":  # empty: a change has replaced it, and has said so
+        leg.said = answers.early or sdp
+    answers.accept(sdp)
 
 
 def prack(leg: SipLeg, tx: ServerTransaction, request: Request) -> None:
@@ -93,7 +99,11 @@ def refuse(leg: SipLeg, event: End) -> None:
     headers = [reason_header(event.reason)]
     if status == 503:  # without it a 503 counts as 500 (RFC 3261 §21.5.4); spread, lest all come back at once
         headers.append(("Retry-After", str(RETRY_AFTER + secrets.randbelow(RETRY_AFTER))))
-    _answers(leg).refuse(status, phrase, *headers)
+    body = b""
+    if event.reason is Reason.EMERGENCY:  # a phone of an IMS reads what it should do instead (TS 24.229 §7.6)
+        headers.append(("Content-Type", CONTENT_TYPE))
+        body = emergency(event.reason.text)
+    _answers(leg).refuse(status, phrase, *headers, body=body)
     leg.forget()
 
 
@@ -101,8 +111,7 @@ def cancelled(leg: SipLeg, cancel: Request) -> None:
     """CANCEL: the transaction layer has answered it; the INVITE gets 487."""
     _answers(leg).refuse(487, Reason.CANCELLED.phrase)
     leg.forget()
-    elsewhere = any("cause=200" in value for value in cancel.headers.get("reason", ()))
-    leg.report(End(Reason.ANSWERED_ELSEWHERE if elsewhere else Reason.CANCELLED))
+    leg.report(of_cancel(cancel))
 
 
 def changing_early(leg: SipLeg, tx: ServerTransaction, request: Request) -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 from twisted.trial.unittest import TestCase
 
 from rtcgw.config import Config, ConfigError, check_listener, listen_address, load, loads, peer_address, trusts
+from rtcgw.config.owned import OWNED, OWNED_PREFIXES
 from rtcgw.model.identity import Attach, Scheme, User
+from rtcgw.sip.names import LISTS, SINGLE
 
 HERE = Path(__file__).parent
 
@@ -115,6 +117,21 @@ class LoadingTests(TestCase):
             self.assertEqual(len(problems), 1, problems)
             self.assertTrue(problems[0].startswith(place + ":"), problems)
             self.assertIn("; allowed: ", problems[0])
+
+    def test_headers_of_pages(self) -> None:
+        """Pages may set what nobody acts on; a header that is the stack's own is refused at the start."""
+        self.assertEqual(self.read('[call]\nheaders = ["X-Account", "Subject"]').call.headers, ("X-Account", "Subject"))
+        for name in ("Route", "p-asserted-identity", "I", "Content-Foo", "Proxy-Foo", "From", "Identity", "Via"):
+            (problem,) = self.refused(f'[call]\nheaders = ["{name}"]')
+            self.assertIn(f'[call] headers: found "{name}"', problem)
+        self.assertIn("twice", self.refused('[call]\nheaders = ["X-A", "x-a"]')[0])
+        self.assertTrue(self.refused('[call]\nheaders = ["X A"]'))
+
+    def test_every_known_header_is_owned(self) -> None:
+        """Whatever header the SIP stack knows by name, no page may set."""
+        known = {*LISTS, *SINGLE, "from", "to", "cseq", "rack", "rseq", "event", "referred-by", "replaces", "privacy"}
+        loose = {name for name in known if name not in OWNED and not name.startswith(OWNED_PREFIXES)}
+        self.assertEqual(loose, set())
 
     def test_profile_needs_its_secret(self) -> None:
         """A profile that could never authenticate is refused, in either scheme."""

@@ -32,6 +32,7 @@ from rtcgw.ims.routing import DialogIndex, RoutingFactory
 from rtcgw.junction import Junction
 from rtcgw.media.backend import Access, IMediaBackend, MediaNews, News, OnNews, Party
 from rtcgw.media.direct import DirectBackend
+from rtcgw.model.emergency import Emergency
 from rtcgw.model.identity import Profile, SessionId, User
 from rtcgw.model.peer import PLAIN_PEER, PeerProfile
 from rtcgw.rtcweb.client import make_desk
@@ -241,7 +242,9 @@ class Rig:
         self.users = Users(config.users, config.profiles, call.max_calls_per_user, clock)
         self.table = MemoryTable(clock, limit=2 * call.max_calls, linger=64 * config.sip.t1)
         self.junction = Junction(self.users, self.profiles, self.table, clock, call, config.sip.t1, self._peer)
-        limits = Limits(call.max_calls, call.ring_time, warm_start=call.ladder != "patent")
+        limits = Limits(
+            call.max_calls, call.ring_time, warm_start=call.ladder != "patent", emergency=Emergency.of(call.emergency)
+        )
         self.books = Books(clock, clock.seconds, write=self.records.append)
         web_media = DirectBackend(clock)
         self.translator = Translator(clock, self.junction, self.media, web_media, self.table, limits, self.books)

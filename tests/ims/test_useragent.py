@@ -128,6 +128,16 @@ class InviteTests(SynchronousTestCase):
         self.assertEqual(invite.get("privacy"), "id")
         self.assertEqual(invite.get("p-preferred-identity"), "<sip:gw1@ims.test>")
 
+    def test_private(self) -> None:
+        """A user who hides is hidden in From, and is still known to the network by their own identity."""
+        for attach, header in ((Attach.A, "p-preferred-identity"), (Attach.B, "p-asserted-identity")):
+            profile = Profile("gw1", "gw1@ims.test", GW1.impus, "ims.test", attach=attach, secret="gw1-secret")
+            caller = Identity("tel:+15550011", "Alice Liddell")
+            invite = Rig((profile,)).start().agent().invite("sip:bob@ims.test", caller, private=True)
+            self.assertEqual((str(invite.from_.uri), invite.from_.display), (ANONYMOUS.uri, ANONYMOUS.display))
+            self.assertEqual((invite.get("privacy"), invite.get(header)), ("id", "<tel:+15550011>"))
+            self.assertNotIn(b"Liddell", invite.to_bytes())
+
     def test_a_display_name_is_no_header(self) -> None:
         """A line break or a quote in a user's name stays a name."""
         invite = Rig().start().agent().invite("sip:bob@ims.test", Identity("eve", 'E\r\nRoute: <sip:evil>\r\n "Eve"'))

@@ -35,11 +35,12 @@ class AssertedTests(SynchronousTestCase):
         self.assertIsNone(asserted(request(p_asserted_identity="<sip:")))
         self.assertIsNone(asserted(request(p_asserted_identity='<sip:bob@x>, "<')))
 
-    def test_number_first(self) -> None:
-        """Of an address and a number the number is shown, with whichever name there is."""
+    def test_address_first(self) -> None:
+        """Of an address and a number the address is shown, with whichever name there is."""
         for value, party in (
-            ('"Bob" <sip:bob@ims.test>, <tel:+15550002>', Identity("tel:+15550002", "Bob")),
-            ('<tel:+15550002>, "Bob" <sip:bob@ims.test>', Identity("tel:+15550002", "Bob")),
+            ('"Bob" <tel:+15550002>, <sip:bob@ims.test>', Identity("sip:bob@ims.test", "Bob")),
+            ('<sip:bob@ims.test>, "Bob" <tel:+15550002>', Identity("sip:bob@ims.test", "Bob")),
+            ("<tel:+15550002>", Identity("tel:+15550002", "From")),
             ('"B" <sip:+15550002@ims.test;user=phone>', Identity("sip:+15550002@ims.test;user=phone", "B")),
             ("<sip:bob@ims.test>", Identity("sip:bob@ims.test", "From")),
         ):

@@ -77,12 +77,16 @@ class Port:
         self.troubles = 0
         self.credentials = True
 
-    def invite(self, target: str, caller: Identity, peer: PeerProfile = PLAIN_PEER) -> Request:
+    def invite(
+        self, target: str, caller: Identity, peer: PeerProfile = PLAIN_PEER, private: bool = False
+    ) -> Request:
         if target == "nowhere":
             raise UriError(target)
         request = Request("INVITE", Uri.parse(target))
         request.set("from", f"<{caller.uri}>;tag={OURS}")
         request.set("to", f"<{target}>")
+        if private:
+            request.set("privacy", "id")
         request.set("call-id", "c1")
         request.set("cseq", "10 INVITE")
         self.decorate(request, peer)

@@ -16,6 +16,7 @@ CODES: Final = {
     "no-session": "There is no such call, or it is over.",
     "illegal-state": "The message makes no sense now; nothing has changed.",
     "sdp-required": "This message needs a session description now.",
+    "forbidden-header": "A header that the gateway's configuration does not allow pages to set.",
     "limit": "A bound is reached: calls or connections of this user, candidates waiting, requests for ICE servers.",
     "conflict": "The gateway's own OFFER is on its way: roll back, answer that, then offer again.",
     "withdrawn": "The gateway's OFFER no longer stands: roll back, or where it is too late offer anew.",

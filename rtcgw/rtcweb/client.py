@@ -1,18 +1,18 @@
 """One page's conversation with the gateway: log-in, calls, and an answer to every request.
 
 A `Client` is what stands behind one connection. It takes decoded messages, knows who is logged in, finds the call's
-leg that a message is about, and answers what needs no leg. It reads no bytes (`dialects/`), owns no socket
-(`websocket.py`) and decides nothing within a call (`useragent.py`).
+leg that a message is about (`clientcalls.py`), and answers what needs no leg. It reads no bytes (`dialects/`), owns no
+socket (`websocket.py`) and decides nothing within a call (`useragent.py`).
 
 What one connection shares with all others, the users, the door, the translator, the settings, is its `Desk`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from attrs import frozen
+from attrs import field, frozen
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import Attribute, Interface, implementer
@@ -20,20 +20,19 @@ from zope.interface import Attribute, Interface, implementer
 from rtcgw import __version__
 from rtcgw.config import Config
 from rtcgw.media.backend import Access
-from rtcgw.model.events import Description, End, Kind, Setup
-from rtcgw.model.identity import Identity, SessionId, new_session_id
-from rtcgw.model.reason import Reason
+from rtcgw.model.identity import SessionId
+from rtcgw.rtcweb import clientcalls as calls
 from rtcgw.rtcweb.dialects import native
 from rtcgw.rtcweb.dialects.native import Id
 from rtcgw.rtcweb.dialects.wire import WireError
 from rtcgw.rtcweb.ice import IceHandler, Served
-from rtcgw.rtcweb.identifying import Authenticator, IClient, Refused, Users, UserSession
+from rtcgw.rtcweb.identifying import Authenticator, Refused, Users
 from rtcgw.rtcweb.legstates import Role
 from rtcgw.rtcweb.legtable import browser_leg
 from rtcgw.rtcweb.tokens import verifier
 from rtcgw.rtcweb.useragent import BrowserLeg, IPage
+from rtcgw.rtcweb.usersession import IClient, UserSession
 from rtcgw.translator.factory import ITranslator
-from rtcgw.translator.flow import Form
 
 log = Logger()
 
@@ -85,6 +84,8 @@ class Desk:
     """Seconds that a caller's page may take for its final ANSWER; longer than the ladder's `hold_max`."""
     patent: bool = False
     """The ladder that pages are told of."""
+    headers: Mapping[str, str] = field(factory=dict)
+    """Headers that pages may set, as configured, by lower-case name."""
 
 
 def make_desk(config: Config, users: Users, translator: ITranslator, reactor: Any, now: Callable[[], float]) -> Desk:
@@ -104,6 +105,7 @@ def make_desk(config: Config, users: Users, translator: ITranslator, reactor: An
         grace=config.call.grace,
         confirm_wait=config.call.hold_max + 1.0,
         patent=config.call.ladder == "patent",
+        headers={name.lower(): name for name in config.call.headers},
     )
 
 
@@ -150,13 +152,13 @@ class Client:
         self._open = message.id
         try:
             if self.session is None and type(message) not in (native.Login, native.Ping, native.Logout):
-                self._refuse(message, "not-logged-in")
+                self.refuse(message, "not-logged-in")
             else:
                 _HANDLERS[type(message)](self, message)
         except Exception:
             log.failure("client {client}: internal error on {type}", client=self.name, type=type(message).__name__)
             if self._open is not None:
-                self._refuse(message, "internal")
+                self.refuse(message, "internal")
 
     def broken(self, error: WireError) -> None:
         """The page sent what is no message."""
@@ -202,9 +204,10 @@ class Client:
         """See `IClient`."""
         if self.session is None or session in self.legs:
             return None
-        return self._new_leg(session, Role.CALLEE, self.session)
+        return self.new_leg(session, Role.CALLEE, self.session)
 
-    def _new_leg(self, session: SessionId, role: Role, home: UserSession) -> BrowserLeg:
+    def new_leg(self, session: SessionId, role: Role, home: UserSession) -> BrowserLeg:
+        """A leg of a new call, on this page."""
         desk = self._desk
         leg = browser_leg(session, role, self, home, desk.clock, desk.grace, desk.confirm_wait)
         self.legs[session] = leg
@@ -213,14 +216,15 @@ class Client:
 
     # -- requests without a call -----------------------------------------------------------
 
-    def _refuse(self, message: native.ClientMessage, code: str) -> None:
+    def refuse(self, message: native.ClientMessage, code: str) -> None:
+        """ERROR: the request changes nothing."""
         self.send(
             native.Error(id=message.id, session=getattr(message, "session", None), code=code, text=native.CODES[code])
         )
 
     def _login(self, message: native.Login) -> None:
         if message.version.partition(".")[0] != native.VERSION.partition(".")[0]:
-            self._refuse(message, "unsupported-version")
+            self.refuse(message, "unsupported-version")
             return
         try:
             admitted = self._desk.authenticator.admit(message, self._link.address)
@@ -243,7 +247,7 @@ class Client:
         self._welcome(message, self.session)
 
     def _login_refused(self, message: native.Login, refused: Refused) -> None:
-        self._refuse(message, refused.code)
+        self.refuse(message, refused.code)
         self._attempts += 1
         if self._attempts >= ATTEMPTS or refused.code == "too-many-attempts":
             self._link.close(AUTH_CLOSE, refused.code)
@@ -267,7 +271,7 @@ class Client:
                 capabilities=native.CAPABILITIES,
                 contacts=tuple(contact for contact in desk.contacts if contact.address != user.name),
                 expires=None if self._expires is None else max(0, int(self._expires - desk.now())),
-                calls=session.views(),
+                calls=session.views(self),
             )
         )
 
@@ -282,10 +286,10 @@ class Client:
         now = self._desk.clock.seconds()
         full = max(self._ice_full, now) + ICE_EVERY
         if full - now > ICE_BURST * ICE_EVERY:
-            self._refuse(message, "limit")
+            self.refuse(message, "limit")
             return
         self._ice_full = full
-        served = self._served(self._here())
+        served = self._served(self.here)
         self.send(native.Servers(id=message.id, for_="ICE_SERVERS", ice_servers=served.servers, ttl=served.ttl))
 
     def _ping(self, message: native.Ping) -> None:
@@ -298,111 +302,39 @@ class Client:
         self.send(native.Ok(for_="LOGOUT", id=message.id))
         self._link.close(1000, "logged out")
 
-    # -- requests about calls --------------------------------------------------------------
-
-    def _offer(self, message: native.Offer) -> None:
-        session = self._here()
-        if message.session is not None:
-            self._offer_again(message, message.session, session)
-        elif len(session.calls()) >= self._desk.users.max_calls:
-            self._refuse(message, "limit")
-        else:
-            self._place(message, message.to or "", session)
-
-    def _place(self, message: native.Offer, to: str, home: UserSession) -> None:
-        """WAITING to the page (Fig. 8, S808), then the call is the translator's."""
-        user = home.user
-        leg = self._new_leg(new_session_id(), Role.CALLER, home)
-        leg.place(message)
-        setup = Setup(
-            caller=Identity(user.impu or user.name, user.display),
-            callee=Identity(to),
-            description=None if message.sdp is None else Description(Kind.OFFER, message.sdp),
-        )
-        try:
-            self._desk.translator.place(leg, setup, Form.NATIVE)
-        except Exception:
-            log.failure("call {session}: internal error while placing it", session=leg.session)
-            leg.deliver(End(Reason.INTERNAL))
-
-    def _offer_again(self, message: native.Offer, session: str, home: UserSession) -> None:
-        leg = self.legs.get(session)
-        if leg is not None:
-            leg.request(message)
-            return
-        leg = home.elsewhere(session)
-        if leg is None:
-            self._refuse(message, "no-session")
-            return
-        leg.rejoin(message, self)
-
-    def _in_call(
-        self,
-        message: native.Ringing
-        | native.Pranswer
-        | native.Answer
-        | native.Decline
-        | native.Dtmf
-        | native.Hold
-        | native.Transfer,
-    ) -> None:
-        leg = self.legs.get(message.session)
-        if leg is None:
-            self._refuse(message, "no-session")
-        else:
-            leg.request(message)
-
     def _not_yet(self, message: native.Merge | native.Seen) -> None:
-        self._refuse(message, "illegal-state")
+        self.refuse(message, "illegal-state")
 
-    def _hang_up(self, message: native.Hangup) -> None:
-        leg = self.legs.get(message.session)
-        if leg is not None:
-            leg.request(message)
-            return
-        leg = self._here().away(message.session)
-        if leg is None:
-            self._refuse(message, "no-session")
-            return
-        leg.request(message)
-        self.send(native.Ok(for_="HANGUP", id=message.id, session=message.session))
+    # -- for the requests about calls ------------------------------------------------------
 
-    def _candidate(self, message: native.Candidate) -> None:
-        leg = self.legs.get(message.session)
-        if leg is None:
-            self._refuse(message, "no-session")
-        else:
-            leg.candidate(message, self)
-
-    def _ice(self, message: native.Ice) -> None:
-        leg = self.legs.get(message.session)
-        if leg is None:
-            self._refuse(message, "no-session")
-            return
-        leg.nominated(message.pair)
-        self.send(native.Ok(for_="ICE", id=message.id, session=message.session))
-
-    def _here(self) -> UserSession:
-        assert self.session is not None  # `receive` lets nobody else pass
+    @property
+    def here(self) -> UserSession:
+        """The session of whoever is logged in; `receive` lets nobody else pass."""
+        assert self.session is not None
         return self.session
+
+    @property
+    def desk(self) -> Desk:
+        """What all clients share."""
+        return self._desk
 
 
 _HANDLERS: Final[dict[type[Any], Callable[[Client, Any], None]]] = {
     native.Login: Client._login,
     native.Ping: Client._ping,
     native.Logout: Client._logout,
-    native.Offer: Client._offer,
-    native.Ringing: Client._in_call,
-    native.Pranswer: Client._in_call,
-    native.Answer: Client._in_call,
-    native.Decline: Client._in_call,
-    native.Dtmf: Client._in_call,
-    native.Hold: Client._in_call,
-    native.Transfer: Client._in_call,
+    native.Offer: calls.offer,
+    native.Ringing: calls.in_call,
+    native.Pranswer: calls.in_call,
+    native.Answer: calls.in_call,
+    native.Decline: calls.in_call,
+    native.Dtmf: calls.in_call,
+    native.Hold: calls.in_call,
+    native.Transfer: calls.in_call,
     native.Merge: Client._not_yet,
     native.Seen: Client._not_yet,
-    native.Hangup: Client._hang_up,
-    native.Candidate: Client._candidate,
-    native.Ice: Client._ice,
+    native.Hangup: calls.hang_up,
+    native.Candidate: calls.candidate,
+    native.Ice: calls.ice,
     native.IceServers: Client._ice_servers,
 }

@@ -1,13 +1,11 @@
 """The identifying handler (420): who a client is, and which user a destination means.
 
-Two tables and a door:
+A door and a table:
 
     Authenticator   verifies a token, or in the sandbox a name and password -> `Admitted`
     Users           every user the gateway knows, found by any spelling of their name or public identity
-    UserSession     one user who is there: the connections of their pages, and their calls' legs
 
-A user may have several connections: a call to them rings on all. Connections come and go; a leg whose page is away
-stays in the session until its grace time is over, and so does the session.
+A user may have several connections: a call to them rings on all. One who is there has a `usersession.UserSession`.
 
 Failed log-ins are counted per network address in a bounded table; who fails too often is not even looked at for a
 while, right password or not. X-Forwarded-For is not read: behind a proxy all clients count as one address.
@@ -20,16 +18,17 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, frozen
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
-from zope.interface import Attribute, Interface, implementer
 
 from rtcgw.media.backend import Access
 from rtcgw.model.identity import Profile, SessionId, User, canonical_key
 from rtcgw.model.reason import Reason
 from rtcgw.rtcweb.dialects import native
 from rtcgw.rtcweb.tokens import BadToken, TokenVerifier
-from rtcgw.rtcweb.useragent import BrowserLeg, IHome
+from rtcgw.rtcweb.useragent import BrowserLeg
+from rtcgw.rtcweb.usersession import IClient, UserSession
 from rtcgw.translator.factory import Unreachable
 
 log = Logger()
@@ -155,64 +154,6 @@ class Authenticator:
         return Admitted(user)
 
 
-class IClient(Interface):
-    """A logged-in connection, as the session sees it."""
-
-    access: Access = Attribute("What its media are like.")
-
-    def ring(session: SessionId) -> BrowserLeg | None:
-        """A callee's leg on this connection, or None when it takes part in that session already."""
-
-
-@implementer(IHome)
-@define(eq=False)
-class UserSession:
-    """One user who is there."""
-
-    user: User
-    clients: list[IClient] = field(factory=list)
-    """Live connections, the oldest first."""
-    legs: set[BrowserLeg] = field(factory=set)
-    """The user's halves of calls, those whose page is away among them."""
-    _gone: Callable[[UserSession], None] = field(default=lambda session: None, repr=False)
-
-    def calls(self) -> set[SessionId]:
-        """The calls of this user; one that rings on three pages is one."""
-        return {leg.session for leg in self.legs}
-
-    def away(self, session: SessionId | str) -> BrowserLeg | None:
-        """The leg of this call whose page is away."""
-        for leg in self.legs:
-            if leg.session == session and leg.away:
-                return leg
-        return None
-
-    def elsewhere(self, session: SessionId | str) -> BrowserLeg | None:
-        """The leg of this call that another page of the user may take up."""
-        for leg in self.legs:
-            if leg.session == session and leg.movable:
-                return leg
-        return None
-
-    def waiting(self) -> tuple[str, ...]:
-        """The calls that wait for their page."""
-        return tuple(sorted(leg.session for leg in self.legs if leg.away))
-
-    def views(self) -> tuple[native.CallInfo, ...]:
-        """The calls of this user, each once."""
-        return tuple(leg.info() for leg in sorted(self.legs, key=lambda leg: leg.session) if leg.away)
-
-    def forget(self, leg: BrowserLeg) -> None:
-        """See `IHome`."""
-        self.legs.discard(leg)
-        self.check()
-
-    def check(self) -> None:
-        """Nobody there and no call left: the session is over."""
-        if not self.clients and not self.legs:
-            self._gone(self)
-
-
 class Users:
     """Every user: those of the configuration, and those whom a token named and who are logged in now.
 
@@ -220,7 +161,8 @@ class Users:
     table is bounded by the configuration and the connections.
     """
 
-    def __init__(self, users: Iterable[User], profiles: Iterable[Profile], max_calls: int) -> None:
+    def __init__(self, users: Iterable[User], profiles: Iterable[Profile], max_calls: int, clock: IReactorTime) -> None:
+        self._clock = clock
         self._configured = {user.name: user for user in users}
         self._carriers = {canonical_key(impu): profile.name for profile in profiles for impu in profile.impus}
         """Which profile has which public identity."""
@@ -266,11 +208,16 @@ class Users:
         session = self.sessions.get(name)
         return session is not None and bool(session.clients)
 
+    def in_call(self, name: str) -> bool:
+        """Whether the user has a call, on whatever page."""
+        session = self.sessions.get(name)
+        return session is not None and bool(session.legs)
+
     def join(self, user: User, client: IClient) -> UserSession:
         """A connection of this user has logged in. Raises `Refused` (limit)."""
         session = self.sessions.get(user.name)
         if session is None:
-            session = self.sessions[user.name] = UserSession(user, gone=self._forget)
+            session = self.sessions[user.name] = UserSession(user, self._clock, gone=self._forget)
         elif len(session.clients) >= CONNECTIONS_LIMIT:
             raise Refused("limit")
         session.clients.append(client)

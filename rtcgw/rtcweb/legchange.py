@@ -1,4 +1,4 @@
-"""A call that has been answered and changes: offers of the page, offers to the page, a page that comes back; keys.
+"""A call that has been answered and changes: offers of the page, offers to the page, holds, transfers; keys.
 
 Each function is an action of `legtable.LEG_TABLE`, called with the leg after the machine has moved.
 
@@ -28,7 +28,7 @@ from rtcgw.model.identity import Identity, SessionId
 from rtcgw.model.reason import Reason
 from rtcgw.rtcweb.dialects import native
 from rtcgw.rtcweb.legstates import DECLINES, Role, reason_given
-from rtcgw.rtcweb.useragent import BrowserLeg, IPage
+from rtcgw.rtcweb.useragent import BrowserLeg
 
 TONES_LIMIT = 32
 """Keys in one message."""
@@ -39,22 +39,32 @@ TONES_LIMIT = 32
 def page_changes(leg: BrowserLeg, message: native.Offer) -> None:
     """A new offer; its answer waits for the call."""
     leg.owed.append(("OFFER", message.id))
+    leg.hold = None
     leg.report(Update(Description(Kind.OFFER, message.sdp or "")))
 
 
 def page_holds(leg: BrowserLeg, message: native.Hold) -> None:
     """The page puts the other side on hold, or takes it back; decided like a change, with no description of its own."""
     leg.owed.append(("HOLD", message.id))
+    leg.hold = message.on
     leg.report(Hold(message.on))
 
 
 def changed(leg: BrowserLeg, event: UpdateAccept) -> None:
     """The page's change is taken."""
+    decided_unseen(leg, event)
     held = leg.settle("HOLD")
     if held is not None:
         leg.send(native.Ok(for_="HOLD", id=held, session=leg.session))
     else:
         leg.send_description(leg.settle("OFFER"), event.description)
+
+
+def decided_unseen(leg: BrowserLeg, event: object) -> None:
+    """What is decided with nobody there to hear it; the next page is told by its list of calls."""
+    if isinstance(event, UpdateAccept) and leg.hold is not None:
+        leg.holding = leg.hold
+        leg.home.changed()
 
 
 def change_refused(leg: BrowserLeg, event: UpdateReject) -> None:
@@ -127,46 +137,6 @@ def unaskable(leg: BrowserLeg, event: Update) -> None:
     leg.report(UpdateReject(Reason.MEDIA))
 
 
-# -- the page comes back -------------------------------------------------------------------
-
-
-def page_returns(leg: BrowserLeg, message: native.Offer, page: IPage) -> None:
-    """The page is back with a fresh description."""
-    _adopt(leg, page)
-    leg.described = True
-    page_changes(leg, message)
-
-
-def returns_meanwhile(leg: BrowserLeg, message: native.Offer, page: IPage) -> None:
-    """The page is back while what it had offered before is still being decided.
-
-    Its new offer waits: two at once could not be told apart by their outcomes.
-    """
-    _adopt(leg, page)
-    leg.described = False
-    leg.owed.append(("OFFER", message.id))
-    leg.waiting = message
-
-
-def offer_waiting(leg: BrowserLeg, event: UpdateAccept | UpdateReject) -> None:
-    """The old offer is decided, and of no use to anybody: now the new one."""
-    waiting, leg.waiting = leg.waiting, None
-    if waiting is not None:
-        leg.report(Update(Description(Kind.OFFER, waiting.sdp or "")))
-    leg.release()
-
-
-def returns_too_early(leg: BrowserLeg, message: native.Offer, page: IPage) -> None:
-    """Nothing can be taken up yet."""
-    page.send(leg.error(message.id, "illegal-state", "The call is not answered yet"))
-
-
-def _adopt(leg: BrowserLeg, page: IPage) -> None:
-    leg.page = page
-    leg.peer = page.name
-    page.adopt(leg)
-
-
 # -- transfers and news --------------------------------------------------------------------
 
 
@@ -179,9 +149,20 @@ def page_transfers(leg: BrowserLeg, message: native.Transfer) -> None:
 
 def tell(leg: BrowserLeg, event: Hold | Transferring | Roster | Connected) -> None:
     """What the page is told and need not decide."""
+    note(leg, event)
     news = message_of(leg.session, event)
     if type(news) is not native.Participants or leg.can("participants"):
         leg.send(news)
+
+
+def note(leg: BrowserLeg, event: Hold | Transferring | Roster | Connected) -> None:
+    """What lasts is remembered, for the list of calls: a page that was away is told of it there."""
+    if isinstance(event, Hold):
+        leg.on_hold = event.on
+        leg.home.changed()
+    elif isinstance(event, Connected):
+        leg.remote = event.party
+        leg.home.changed()
 
 
 def message_of(session: SessionId, event: Hold | Transferring | Roster | Connected) -> native.GatewayMessage:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from twisted.logger import Logger
 
-from rtcgw.model.events import End
+from rtcgw.model.events import Away, End
 from rtcgw.model.reason import Reason
 from rtcgw.rtcweb.dialects import native
 from rtcgw.rtcweb.legstates import FAULTS, REFUSALS, reason_given
@@ -16,8 +16,8 @@ from rtcgw.rtcweb.useragent import BrowserLeg
 log = Logger()
 
 
-def cancel(leg: BrowserLeg, message: native.Hangup | None) -> None:
-    """The caller gives up."""
+def cancel(leg: BrowserLeg, message: native.Hangup | None = None) -> None:
+    """The caller gives up, or logs out."""
     _leave(leg, message, End(Reason.CANCELLED))
 
 
@@ -26,9 +26,38 @@ def refuse(leg: BrowserLeg, message: native.Hangup) -> None:
     _leave(leg, message, End(reason_given(message, REFUSALS, Reason.DECLINED)))
 
 
-def hang_up(leg: BrowserLeg, message: native.Hangup | None) -> None:
-    """The page ends the call."""
+def hang_up(leg: BrowserLeg, message: native.Hangup | None = None) -> None:
+    """The page ends the call, or logs out."""
     _leave(leg, message, End(reason_given(message, FAULTS, Reason.HANGUP)))
+
+
+def log_out(leg: BrowserLeg) -> None:
+    """The user is gone on purpose while it rings: nobody is waited for on this page."""
+    leg.over()
+    leg.report(End(Reason.OFFLINE))
+
+
+def cancel_elsewhere(leg: BrowserLeg, message: native.Hangup) -> None:
+    """The user gives up on another page."""
+    _leave_elsewhere(leg, End(Reason.CANCELLED))
+
+
+def refuse_elsewhere(leg: BrowserLeg, message: native.Hangup) -> None:
+    """The user refuses on another page, which does not ring itself."""
+    _leave_elsewhere(leg, End(reason_given(message, REFUSALS, Reason.DECLINED)))
+
+
+def hang_up_elsewhere(leg: BrowserLeg, message: native.Hangup) -> None:
+    """The user ends it on another page."""
+    _leave_elsewhere(leg, End(Reason.HANGUP))
+
+
+def _leave_elsewhere(leg: BrowserLeg, end: End) -> None:
+    """The page that has the call, if there is one, hears that it is over."""
+    leg.settle_all()
+    leg.send(native.Ended(session=leg.session, reason=end.reason.word, text="Ended on another page."))
+    leg.over()
+    leg.report(end)
 
 
 def _leave(leg: BrowserLeg, message: native.Hangup | None, end: End) -> None:
@@ -42,13 +71,22 @@ def _leave(leg: BrowserLeg, message: native.Hangup | None, end: End) -> None:
 
 def go_away(leg: BrowserLeg) -> None:
     """The page is lost; the grace time runs. What it had not yet described is of no use to another page."""
+    let_go(leg)
+    log.info("call {session}: {page} lost its page", session=leg.session, page=leg.peer)
+    leg.home.changed()
+    leg.report(Away(True))
+
+
+def let_go(leg: BrowserLeg, code: str = "") -> None:
+    """The leg parts from its page, which is told by ERROR with `code` where it can still be told."""
+    if code:
+        leg.send(leg.error(None, code, native.CODES[code]))
     leg.settle_all()
     leg.held.clear()
     leg.waiting = None
     page, leg.page = leg.page, None
     if page is not None:
         page.drop(leg)
-    log.info("call {session}: {page} lost its page", session=leg.session, page=leg.peer)
 
 
 def give_up(leg: BrowserLeg) -> None:

@@ -5,6 +5,9 @@ Each function is an action of `legtable.LEG_TABLE`, called with the leg after th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Final, Literal
+
 from rtcgw.model.events import (
     Accept,
     Confirm,
@@ -18,23 +21,34 @@ from rtcgw.model.events import (
     Setup,
     Stage,
 )
+from rtcgw.model.identity import Identity
 from rtcgw.model.reason import Reason
 from rtcgw.rtcweb.dialects import native
+from rtcgw.rtcweb.legchange import party_of
 from rtcgw.rtcweb.legstates import Role
 from rtcgw.rtcweb.useragent import OWED_LIMIT, BrowserLeg
+
+_STAGES: Final[Mapping[Stage, Literal["forwarded", "queued"]]] = {
+    Stage.FORWARDED: "forwarded",
+    Stage.QUEUED: "queued",
+}
 
 # -- the caller's page ---------------------------------------------------------------------
 
 
-def place(leg: BrowserLeg, message: native.Offer) -> None:
+def place(leg: BrowserLeg, message: native.Offer, remote: Identity) -> None:
     """The page calls."""
     leg.history.append("<- OFFER")
+    leg.remote = remote
+    leg.undescribed = message.sdp is None
+    leg.home.changed()
     leg.send(native.Waiting(id=message.id, session=leg.session, to=message.to or ""))
 
 
 def progressed(leg: BrowserLeg, event: Progress) -> None:
     """The call has come further: PROGRESS or RINGING, as the page understands it."""
     description = event.description
+    leg.rang = leg.rang or event.stage is Stage.RINGING
     if event.stage is Stage.TRYING:
         if description is not None:
             _begin_early(leg, description)
@@ -42,8 +56,9 @@ def progressed(leg: BrowserLeg, event: Progress) -> None:
     _note(leg, event)
     sdp = None if description is None else description.sdp
     kind = None if description is None else description.kind
-    if event.stage is Stage.SESSION and sdp is not None and kind is not None and leg.can("progress"):
-        leg.send(native.Early(session=leg.session, sdp=sdp, sdp_type=kind))
+    stage = _STAGES.get(event.stage)
+    if event.stage is not Stage.RINGING and (stage or sdp) is not None and leg.can("progress"):
+        leg.send(native.Early(session=leg.session, stage=stage, sdp=sdp, sdp_type=kind))
     elif event.stage is Stage.RINGING or sdp is not None:
         leg.send(native.Alerting(session=leg.session, sdp=sdp, sdp_type=kind))
 
@@ -66,6 +81,7 @@ def _note(leg: BrowserLeg, event: Progress | Accept) -> None:
 
 def ring_back(leg: BrowserLeg, event: Ringback) -> None:
     """Who makes what the user hears."""
+    leg.sound = event.sound
     if leg.can("ringback"):
         leg.send(native.Ringback(session=leg.session, sound=event.sound))
 
@@ -105,6 +121,7 @@ def accepted(leg: BrowserLeg, event: Accept) -> None:
     while leg.owed:
         acked(leg, ProgressAcked())  # PRACKs whose 200 was overtaken by the answer
     _note(leg, event)
+    leg.connect()
     if leg.offered:
         leg.machine.cancel("confirm")  # nobody can make the page's answer in its stead
     leg.send_description(None, event.description)
@@ -113,6 +130,7 @@ def accepted(leg: BrowserLeg, event: Accept) -> None:
 def accepted_away(leg: BrowserLeg, event: Accept) -> None:
     """The call is answered while the page is away."""
     _note(leg, event)
+    leg.connect()
     confirm_alone(leg)
 
 
@@ -145,7 +163,7 @@ def _answer_in(leg: BrowserLeg, message: native.Pranswer | native.Answer) -> Des
     """A caller's description counts only as the answer to an offer of the gateway."""
     if not leg.offered or message.sdp is None:
         return None
-    leg.offered = False
+    leg.offered = leg.undescribed = False
     return Description(Kind.ANSWER, message.sdp)
 
 
@@ -155,10 +173,18 @@ def _answer_in(leg: BrowserLeg, message: native.Pranswer | native.Answer) -> Des
 def offer(leg: BrowserLeg, event: Setup) -> None:
     """A call comes in."""
     assert event.description is not None
-    caller = native.Party(uri=event.caller.uri, name=event.caller.display)
+    leg.remote = event.shown
+    leg.home.changed()
     leg.send(
         native.Incoming(
-            session=leg.session, from_=caller, to=event.callee.uri, sdp=event.description.sdp, sdp_type="offer"
+            session=leg.session,
+            from_=party_of(event.shown),
+            to=event.callee.uri,
+            sdp=event.description.sdp,
+            sdp_type="offer",
+            history=tuple(party_of(each) for each in event.history),
+            referred_by=event.referred_by,
+            headers=dict(event.headers) or None,
         )
     )
 
@@ -198,6 +224,7 @@ def ack_progress(leg: BrowserLeg, event: ProgressAck) -> None:
 def page_answers(leg: BrowserLeg, message: native.Answer) -> None:
     """The callee's user answers; the OK comes when the caller has confirmed."""
     sdp = message.sdp
+    leg.connect()
     leg.owed.append(("ANSWER", message.id))
     leg.report(Accept(None if sdp is None else Description(Kind.ANSWER, sdp)))
     leg.release()

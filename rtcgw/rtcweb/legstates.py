@@ -64,7 +64,9 @@ class LegState(Symbol):
     CHANGING_AWAY = "changing, page away"
     """What the page that is lost had offered is still being decided."""
     RETURNING = "returning"
-    """As before, but the page is back: its new OFFER waits until the old one is decided."""
+    """As before, but there is a page again: its new OFFER waits until the old one is decided."""
+    RECALLING = "recalling"
+    """The caller's page is another than the one that placed the call: its OFFER waits for the answer."""
     HANGUP = "hangup"
 
     @property
@@ -81,7 +83,8 @@ class LegState(Symbol):
 AWAY: Final = frozenset({LegState.CALLING_AWAY, LegState.INCALL_AWAY, LegState.CHANGING_AWAY})
 TALKING: Final = frozenset({LegState.INCALL, LegState.CHANGING, LegState.ASKED, LegState.RETURNING})
 """Answered and confirmed, with a page."""
-MOVABLE: Final = AWAY | TALKING | {LegState.ACCEPTING, LegState.ANSWERED}
+MOVABLE: Final = AWAY | TALKING | {LegState.ACCEPTING, LegState.ANSWERED, LegState.CALLING, LegState.RECALLING}
+"""Where another page of the user may take the call up. One that rings is not taken up: every page rings by itself."""
 _FIGURE: Final[Mapping[LegState, str]] = {
     LegState.IDLE: "Idle",
     LegState.CALLING: "Calling",
@@ -96,6 +99,7 @@ _FIGURE: Final[Mapping[LegState, str]] = {
     LegState.INCALL_AWAY: "Reloading",
     LegState.CHANGING_AWAY: "Reloading",
     LegState.RETURNING: "Reloading",
+    LegState.RECALLING: "Calling",
     LegState.HANGUP: "Hangup",
 }
 
@@ -111,10 +115,13 @@ class LegEvent(Symbol):
     PAGE_DECLINES = "page: DECLINE"
     PAGE_OFFERS = "page: OFFER in session"
     PAGE_RETURNS = "page came back: OFFER in session"
+    TAKEN_OVER = "another page: OFFER in session"
     PAGE_PRESSES = "page: DTMF"
     PAGE_HOLDS = "page: HOLD"
     PAGE_TRANSFERS = "page: TRANSFER"
     PAGE_HANGS_UP = "page: HANGUP"
+    ENDED_ELSEWHERE = "another page: HANGUP"
+    LOGGED_OUT = "page: LOGOUT"
     PAGE_LOST = "page lost"
     SETUP = "Setup"
     SETUP_BARE = "Setup without an offer"

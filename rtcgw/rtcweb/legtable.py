@@ -15,6 +15,7 @@ from rtcgw.model.identity import SessionId
 from rtcgw.rtcweb import legchange as change
 from rtcgw.rtcweb import legleaving as leaving
 from rtcgw.rtcweb import legsetup as setup
+from rtcgw.rtcweb import legtaking as taking
 from rtcgw.rtcweb.legstates import AWAY, TALKING, LegEvent, LegState, Role
 from rtcgw.rtcweb.useragent import BrowserLeg, IHome, IPage
 
@@ -88,15 +89,34 @@ _LEGAL: _Rows = {
     (S.INCALL, E.PAGE_LOST): Row(S.INCALL_AWAY, (leaving.go_away,)),
     # the page is away, and comes back
     (S.CALLING_AWAY, E.ACCEPT): Row(S.INCALL_AWAY, (setup.accepted_away,)),
-    (S.CALLING_AWAY, E.PAGE_RETURNS): Row(S.CALLING_AWAY, (change.returns_too_early,)),
-    (S.CALLING_AWAY, E.PAGE_HANGS_UP): Row(S.HANGUP, (leaving.cancel,)),
-    (S.INCALL_AWAY, E.PAGE_RETURNS): Row(S.CHANGING, (change.page_returns,)),
-    (S.CHANGING_AWAY, E.PAGE_RETURNS): Row(S.RETURNING, (change.returns_meanwhile,)),
-    (S.CHANGING_AWAY, E.UPDATE_ACCEPT): Row(S.INCALL_AWAY),
+    (S.CALLING_AWAY, E.PROGRESS): Row(S.CALLING_AWAY, (taking.progressed_away,)),
+    (S.CALLING_AWAY, E.PAGE_RETURNS): Row(S.RECALLING, (taking.returns_early,)),
+    (S.INCALL_AWAY, E.PAGE_RETURNS): Row(S.CHANGING, (taking.returns,)),
+    (S.CHANGING_AWAY, E.PAGE_RETURNS): Row(S.RETURNING, (taking.returns_meanwhile,)),
+    (S.CHANGING_AWAY, E.UPDATE_ACCEPT): Row(S.INCALL_AWAY, (change.decided_unseen,)),
     (S.CHANGING_AWAY, E.UPDATE_REJECT): Row(S.INCALL_AWAY),
-    (S.RETURNING, E.UPDATE_ACCEPT): Row(S.CHANGING, (change.offer_waiting,)),
-    (S.RETURNING, E.UPDATE_REJECT): Row(S.CHANGING, (change.offer_waiting,)),
+    (S.RETURNING, E.UPDATE_ACCEPT): Row(S.CHANGING, (taking.offer_waiting,)),
+    (S.RETURNING, E.UPDATE_REJECT): Row(S.CHANGING, (taking.offer_waiting,)),
     (S.RETURNING, E.PAGE_LOST): Row(S.CHANGING_AWAY, (leaving.go_away,)),
+    # another page takes over
+    (S.CALLING, E.TAKEN_OVER): Row(S.RECALLING, (taking.moves_early,)),
+    (S.RECALLING, E.TAKEN_OVER): Row(S.RECALLING, (taking.moves_early,)),
+    (S.ANSWERED, E.TAKEN_OVER): Row(S.CHANGING, (taking.moves_unconfirmed,)),
+    (S.ACCEPTING, E.TAKEN_OVER): Row(S.CHANGING, (taking.moves,)),
+    (S.INCALL, E.TAKEN_OVER): Row(S.CHANGING, (taking.moves,)),
+    (S.CHANGING, E.TAKEN_OVER): Row(S.RETURNING, (taking.moves_meanwhile,)),
+    (S.RETURNING, E.TAKEN_OVER): Row(S.RETURNING, (taking.moves_meanwhile,)),
+    (S.ASKED, E.TAKEN_OVER): Row(S.CHANGING, (taking.moves_while_asked,)),
+    # a page that is not the one that placed the call waits for the answer
+    (S.RECALLING, E.PROGRESS): Row(S.RECALLING, (taking.progressed,)),
+    (S.RECALLING, E.PAGE_PRANSWERS): Row(S.RECALLING, (taking.acknowledges,)),
+    (S.RECALLING, E.RINGBACK): Row(S.RECALLING, (taking.ring_back,)),
+    (S.RECALLING, E.ACCEPT): Row(S.CHANGING, (taking.accepted,)),
+    (S.RECALLING, E.NEWS): Row(S.RECALLING, (change.tell,)),
+    (S.RECALLING, E.PAGE_LOST): Row(S.CALLING_AWAY, (leaving.go_away,)),
+    (S.RECALLING, E.PAGE_HANGS_UP): Row(S.HANGUP, (leaving.cancel,)),
+    (S.RECALLING, E.END): Row(S.HANGUP, (leaving.ended,)),
+    (S.IDLE, E.LOGGED_OUT): Row(S.HANGUP, (leaving.log_out,)),
 }
 _LEGAL |= _in(
     (S.OFFERED, S.ALERTING),
@@ -106,6 +126,18 @@ _LEGAL |= _in(
     (E.PROGRESS_ACK, None, setup.ack_progress),
     (E.PAGE_HANGS_UP, S.HANGUP, leaving.refuse),
     (E.PAGE_LOST, S.HANGUP, leaving.give_up),
+    (E.LOGGED_OUT, S.HANGUP, leaving.log_out),
+    (E.ENDED_ELSEWHERE, S.HANGUP, leaving.refuse_elsewhere),
+)
+_LEGAL |= _in(
+    (S.CALLING, S.RECALLING, S.CALLING_AWAY),
+    (E.LOGGED_OUT, S.HANGUP, leaving.cancel),
+    (E.ENDED_ELSEWHERE, S.HANGUP, leaving.cancel_elsewhere),
+)
+_LEGAL |= _in(
+    TALKING | {S.ANSWERED, S.ACCEPTING, S.INCALL_AWAY, S.CHANGING_AWAY},
+    (E.LOGGED_OUT, S.HANGUP, leaving.hang_up),
+    (E.ENDED_ELSEWHERE, S.HANGUP, leaving.hang_up_elsewhere),
 )
 _LEGAL |= _in(
     (S.INCALL, S.CHANGING, S.RETURNING),
@@ -133,10 +165,11 @@ _LEGAL |= _in(
 )
 _LEGAL |= _in(
     AWAY,
+    (E.NEWS, None, change.note),
+    (E.RINGBACK, None, taking.ring_back_away),
     (E.GRACE_OVER, S.HANGUP, leaving.give_up),
     (E.END, S.HANGUP, leaving.vanish),
 )
-_LEGAL |= _in((S.INCALL_AWAY, S.CHANGING_AWAY), (E.PAGE_HANGS_UP, S.HANGUP, leaving.hang_up))
 # Whoever asks for a change hears something, whatever the state.
 _LIVE = frozenset(S) - {S.IDLE, S.HANGUP}
 _LEGAL |= _in(AWAY, (E.UPDATE, None, change.nobody_there))
@@ -158,12 +191,13 @@ _SETTLED: Final = _NEVER | {E.PROGRESS, E.PROGRESS_ACKED, E.ACCEPT}
 """The call has been answered; what came before comes too late."""
 _NOT_AWAY: Final = {E.GRACE_OVER, E.PAGE_RETURNS}
 _MEANINGLESS: Final = {
-    S.IDLE: set(E) - {E.PLACE, E.SETUP, E.SETUP_BARE, E.PAGE_LOST, E.END} - set(PAGE),
+    S.IDLE: set(E) - {E.PLACE, E.SETUP, E.SETUP_BARE, E.PAGE_LOST, E.LOGGED_OUT, E.END}
+    - set(PAGE),
     S.CALLING: _NEVER | _NOT_AWAY
     | {E.PROGRESS_ACK, E.CONFIRM, E.UPDATE_ACCEPT, E.UPDATE_REJECT, E.INFO, E.UNCONFIRMED, E.UNDECIDED},
     S.ANSWERED: _SETTLED | _NOT_AWAY | {E.PROGRESS_ACK, E.CONFIRM, E.UPDATE_ACCEPT, E.UPDATE_REJECT, E.UNDECIDED},
     S.OFFERED: _SETTLED | _NOT_AWAY
-    | {E.CONFIRM, E.RINGBACK, E.UPDATE_ACCEPT, E.UPDATE_REJECT, E.INFO, E.UNCONFIRMED, E.UNDECIDED},
+    | {E.TAKEN_OVER, E.CONFIRM, E.RINGBACK, E.UPDATE_ACCEPT, E.UPDATE_REJECT, E.INFO, E.UNCONFIRMED, E.UNDECIDED},
     S.ACCEPTING: _SETTLED | _NOT_AWAY
     | {E.RINGBACK, E.UPDATE_ACCEPT, E.UPDATE_REJECT, E.UNCONFIRMED, E.UNDECIDED},
     S.INCALL: _SETTLED | _NOT_AWAY
@@ -171,15 +205,18 @@ _MEANINGLESS: Final = {
     S.CHANGING: _SETTLED | _NOT_AWAY | {E.PROGRESS_ACK, E.CONFIRM, E.UNCONFIRMED, E.UNDECIDED},
     S.ASKED: _SETTLED | _NOT_AWAY | {E.PROGRESS_ACK, E.CONFIRM, E.UPDATE_ACCEPT, E.UPDATE_REJECT, E.UNCONFIRMED},
     S.RETURNING: _SETTLED | _NOT_AWAY | {E.PROGRESS_ACK, E.CONFIRM, E.UNCONFIRMED, E.UNDECIDED},
-    S.CALLING_AWAY: {E.UPDATE_ACCEPT, E.UPDATE_REJECT, E.PROGRESS, E.PROGRESS_ACKED} | _NEVER,
+    S.RECALLING: _NEVER | _NOT_AWAY
+    | {E.PROGRESS_ACK, E.PROGRESS_ACKED, E.CONFIRM, E.UPDATE_ACCEPT, E.UPDATE_REJECT, E.CANDIDATES, E.INFO}
+    | {E.UNCONFIRMED, E.UNDECIDED},
+    S.CALLING_AWAY: {E.UPDATE_ACCEPT, E.UPDATE_REJECT, E.PROGRESS_ACKED} | _NEVER,
     S.INCALL_AWAY: {E.UPDATE_ACCEPT, E.UPDATE_REJECT} | _SETTLED,
     S.CHANGING_AWAY: _SETTLED,
     S.HANGUP: set(E),
 }  # fmt: skip
 """Dropped on purpose: repetitions, what only the other role gets, what a page that is away cannot say."""
 for _state in AWAY:
-    _MEANINGLESS[_state] |= {E.PROGRESS_ACK, E.CONFIRM, E.CANDIDATES, E.INFO, E.NEWS, E.RINGBACK, E.PAGE_LOST}
-    _MEANINGLESS[_state] |= {E.UNCONFIRMED, E.UNDECIDED, *PAGE} - {E.PAGE_HANGS_UP}
+    _MEANINGLESS[_state] |= {E.PROGRESS_ACK, E.CONFIRM, E.CANDIDATES, E.INFO, E.PAGE_LOST, E.TAKEN_OVER}
+    _MEANINGLESS[_state] |= {E.UNCONFIRMED, E.UNDECIDED, *PAGE}
 
 LEG_TABLE: Final[Table[LegState, LegEvent]] = Table(
     "browser leg",

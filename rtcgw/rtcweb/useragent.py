@@ -8,7 +8,8 @@
 and either, once it is INCALL: CHANGING while its page's new offer is decided, ASKED while the page decides one of the
 gateway's; and when its page is lost, one of the states `away` until the page comes back or the grace time is over.
 `LegState.figure` gives the five names of Fig. 7. A leg outlives its connection: the connection's loss never ends a
-call by itself, only the grace timer does; a page that was merely ringing is no party yet and drops out at once.
+call by itself, only the grace timer does. A page that was merely ringing is no party yet and drops out at once; that
+another one may still come and ring is the fork's business.
 
 Every request of the page is answered exactly once. Those whose answer must wait for the other side (PRANSWER,
 the callee's ANSWER, a new OFFER) are kept in `owed`, and settled at the latest when the call ends. A request that
@@ -17,7 +18,8 @@ makes no sense in the present state is answered with ERROR and changes nothing.
 Here are the leg's doors and what its actions share. The actions themselves are functions that take the leg:
 
     legsetup.py     until the call is answered and confirmed
-    legchange.py    a call that changes, or whose page comes back
+    legchange.py    a call that changes
+    legtaking.py    a page takes it up: its own that comes back, or another one
     legleaving.py   the page goes, the call ends
     legtable.py     when each of them runs
 
@@ -35,8 +37,8 @@ from zope.interface import Attribute, Interface, implementer
 
 from rtcgw.machine import Machine, Table
 from rtcgw.media.backend import Access
-from rtcgw.model.events import Candidates, Description, Event
-from rtcgw.model.identity import SessionId, User
+from rtcgw.model.events import Candidates, Description, Event, Sound
+from rtcgw.model.identity import Identity, SessionId, User
 from rtcgw.model.reason import Reason
 from rtcgw.rtcweb.dialects import native
 from rtcgw.rtcweb.dialects.native import Id
@@ -51,6 +53,9 @@ HISTORY: Final = 16
 """Messages remembered per leg for the inspector."""
 PAIRS: Final = 4
 """Nominated pairs remembered per leg: the present one and those before it."""
+
+NOBODY: Final = Identity("")
+"""The other end of a leg that has no call yet."""
 
 Pair = Mapping[str, native.PairValue]
 
@@ -80,6 +85,9 @@ class IHome(Interface):
     def forget(leg: BrowserLeg) -> None:
         """The leg is over."""
 
+    def changed() -> None:
+        """What the user's pages are told of a call has changed."""
+
 
 @implementer(ILeg)
 class BrowserLeg:
@@ -91,22 +99,30 @@ class BrowserLeg:
 
     __slots__ = (
         "access",
+        "answered",
         "clock",
         "confirm_wait",
         "described",
         "grace",
         "held",
         "history",
+        "hold",
+        "holding",
         "home",
         "machine",
         "offered",
+        "on_hold",
         "owed",
         "page",
         "pairs",
         "parent",
         "peer",
+        "rang",
+        "remote",
         "role",
         "session",
+        "sound",
+        "undescribed",
         "unnoted",
         "waiting",
     )
@@ -148,6 +164,22 @@ class BrowserLeg:
         self.waiting: native.Offer | None = None
         """The offer of a page that is back, while another one is still being decided."""
         self.history: deque[str] = deque(maxlen=HISTORY)
+        self.remote = NOBODY
+        """Who is at the other end."""
+        self.answered: float | None = None
+        """When the call was answered, by the clock."""
+        self.hold: bool | None = None
+        """The hold that is being decided: put on, taken back; None: what is being decided, if anything, is an offer."""
+        self.holding = False
+        """The page has put the other side on hold."""
+        self.rang = False
+        """It rings at the other side, as the caller's page has been told."""
+        self.sound: Sound | None = None
+        """Who makes what the caller hears."""
+        self.undescribed = False
+        """The page has called without a description and given none since: nothing is there that could be taken up."""
+        self.on_hold = False
+        """The other side has put the page on hold."""
 
     # -- the doors -------------------------------------------------------------------------
 
@@ -176,16 +208,25 @@ class BrowserLeg:
             user=self.home.user.name,
         )
 
-    def info(self) -> native.CallInfo:
-        """The call as the user's pages see it."""
+    def info(self, page: object = None) -> native.CallInfo:
+        """The call as a page of the user's sees it."""
         figure = self.machine.state.figure
         return native.CallInfo(
             session=self.session,
             role=self.role.value,
             state="Calling" if figure == "Calling" else "InCall" if figure == "InCall" else "Reloading",
-            remote=native.Party(uri=""),
+            remote=native.Party(uri=self.remote.uri, name=self.remote.display),
+            here=page is not None and self.page is page,
             away=self.away,
+            answered=None if self.answered is None else round(self.clock.seconds() - self.answered, 1),
+            holding=self.holding,
+            held=self.on_hold,
         )
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is a call to be shown: neither one that the page has yet to hear of, nor one that is over."""
+        return self.machine.state not in (LegState.IDLE, LegState.HANGUP)
 
     @property
     def away(self) -> bool:
@@ -197,9 +238,9 @@ class BrowserLeg:
         """Whether another page of the user may take it up."""
         return self.machine.state in MOVABLE
 
-    def place(self, message: native.Offer) -> None:
-        """The page places a call: it hears WAITING. The translator is the caller's to ask."""
-        self.machine.handle(LegEvent.PLACE, message)
+    def place(self, message: native.Offer, remote: Identity) -> None:
+        """The page calls `remote`: it hears WAITING. The translator is the caller's to ask."""
+        self.machine.handle(LegEvent.PLACE, message, remote)
 
     def request(self, message: native.Request) -> None:
         """A request of the page that is about this call."""
@@ -210,7 +251,7 @@ class BrowserLeg:
         self.machine.handle(event, message)
 
     def rejoin(self, message: native.Offer, page: IPage) -> None:
-        """The page has come back on another connection, with a new offer.
+        """A page takes the call up with a new offer: its own after a loss, or another one of the user's.
 
         The old connection need not have been missed yet: a network that changes leaves it half open.
         """
@@ -219,11 +260,16 @@ class BrowserLeg:
             text = "The call was begun by a page with ICE, this one has none, or the reverse"
             page.send(self.error(message.id, Reason.MEDIA.word, text))
             return
-        if self.page is not None:
-            self.send(self.error(None, "moved", native.CODES["moved"]))
-            self.lost()
-        self.history.append("<- OFFER (page came back)")
-        self.machine.handle(LegEvent.PAGE_RETURNS, message, page)
+        if self.undescribed:
+            text = "The call was placed without a description: only the page that placed it can give one"
+            page.send(self.error(message.id, "illegal-state", text))
+            return
+        self.history.append("<- OFFER (taken up)")
+        self.machine.handle(LegEvent.PAGE_RETURNS if self.page is None else LegEvent.TAKEN_OVER, message, page)
+
+    def hang_up_elsewhere(self, message: native.Hangup) -> None:
+        """The user ends the call on a page that does not have it."""
+        self.machine.handle(LegEvent.ENDED_ELSEWHERE, message)
 
     def candidate(self, message: native.Candidate, page: IPage) -> None:
         """A candidate of the page: passed on, or kept in order until the page has described itself.
@@ -252,8 +298,7 @@ class BrowserLeg:
 
     def leave(self) -> None:
         """The user logs out: a call ends at once; a page that only rings drops out and speaks for no other."""
-        self.lost()
-        self.machine.handle(LegEvent.PAGE_HANGS_UP, None)
+        self.machine.handle(LegEvent.LOGGED_OUT)
 
     # -- what the actions share ------------------------------------------------------------
 
@@ -311,6 +356,11 @@ class BrowserLeg:
         sdp = None if description is None else description.sdp
         kind = None if description is None else description.kind
         self.send(native.Ok(for_="OFFER", id=request, session=self.session, sdp=sdp, sdp_type=kind))
+
+    def connect(self) -> None:
+        """The call is answered: its time runs."""
+        self.answered = self.clock.seconds()
+        self.home.changed()
 
     def over(self) -> None:
         """Nobody hears of this leg any more."""

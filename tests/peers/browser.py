@@ -53,7 +53,7 @@ class BrowserSide:
 
     def __init__(self, translator: ITranslator, clock: IReactorTime, config: Config | None = None) -> None:
         self.config = config or sandbox_config()
-        self.users = Users(self.config.users, self.config.profiles, self.config.call.max_calls_per_user)
+        self.users = Users(self.config.users, self.config.profiles, self.config.call.max_calls_per_user, clock)
         self.desk: Desk = make_desk(self.config, self.users, translator, clock, clock.seconds)
         self.factory = BrowserFactory(self.config.web, self.desk)
         self.factory.start()

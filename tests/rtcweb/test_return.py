@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rtcgw.model.events import (
+    Away,
     Candidates,
     Description,
     End,
@@ -84,12 +85,13 @@ class NetworkChangeTests(LegCase):
         self.page.send("OFFER", session=session, sdp=SDP)
         self.page.drop()
         self.clock.advance(20)
+        self.assertEqual(self.world.taken()[-1], Away(True))
         self.world.deliver(UpdateAccept(ANSWER))
         self.world.taken()
         self.world.deliver(Update(OFFER))
         self.assertEqual(self.world.taken(), [UpdateReject(Reason.CLIENT_LOST)])
         self.back(session)
-        self.assertEqual(self.world.taken(), [Update(Description(Kind.OFFER, FRESH))])
+        self.assertEqual(self.world.taken(), [Update(Description(Kind.OFFER, FRESH)), Away(False)])
         self.assertEqual(self.world.legs[-1].view().timers, {})
 
     def test_never_back(self) -> None:
@@ -99,7 +101,7 @@ class NetworkChangeTests(LegCase):
         self.world.taken()
         self.page.drop()
         self.clock.advance(self.side.desk.grace)
-        self.assertEqual(self.world.taken(), [End(Reason.CLIENT_LOST)])
+        self.assertEqual(self.world.taken(), [Away(True), End(Reason.CLIENT_LOST)])
 
     def test_end_while_returning(self) -> None:
         """The call may end while the new page waits: its offer is answered, and it hears why."""

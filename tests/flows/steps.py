@@ -1,0 +1,148 @@
+"""The words of random courses: what pages, phones, the network and time may do, and how likely each is.
+
+A step is a name and its arguments, so that a course that fails can be shown, shortened and taken again. `wild` thinks
+up any step; what makes sense in the present state is the course's own to say (`course.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from random import Random
+from typing import Any, Final, TypeAlias
+
+from rtcgw.media.backend import News, Party
+from tests.flows.rig import ECHO
+
+Step: TypeAlias = tuple[Any, ...]
+
+USERS: Final = ("alice", "bob", "carol")
+TARGETS: Final = (ECHO, ECHO, "carol", "bob", "tel:+15559999", "nobody")
+CALLED: Final = ("sip:alice@ims.test", "tel:+15550011")
+OFFERS: Final = ("page-offer", "page-offer", "page-offer", None, "bad")
+
+REQUESTS: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
+    ("RINGING", {}),
+    ("PRANSWER", {"sdp": "page-early"}),
+    ("PRANSWER", {}),
+    ("ANSWER", {"sdp": "page-answer"}),
+    ("ANSWER", {"sdp": "bad"}),
+    ("ANSWER", {}),
+    ("DECLINE", {}),
+    ("DECLINE", {"reason": "busy"}),
+    ("OFFER", {"sdp": "page-offer"}),
+    ("OFFER", {"sdp": "bad"}),
+    ("CANDIDATE", {"candidate": "candidate:1 1 udp 1 192.0.2.1 9 typ host", "mid": "0"}),
+    ("DTMF", {"tones": "12"}),
+    ("HOLD", {"on": True}),
+    ("HOLD", {"on": False}),
+    ("TRANSFER", {"to": "carol"}),
+    ("TRANSFER", {"to": ECHO}),
+    ("HANGUP", {}),
+)
+RESPONSES: Final[tuple[tuple[int, str | None, bool], ...]] = (
+    (100, None, False),
+    (180, None, False),
+    (180, "early", False),
+    (180, None, True),
+    (183, "early", True),
+    (183, "early", False),
+    (181, None, False),
+    (182, None, False),
+    (199, None, False),
+    (200, "final", False),
+    (200, None, False),
+    (200, "bad", False),
+    (302, None, False),
+    (404, None, False),
+    (407, None, False),
+    (480, None, False),
+    (486, None, False),
+    (488, None, False),
+    (491, None, False),
+    (500, None, False),
+    (503, None, False),
+    (603, None, False),
+)
+ASKED: Final[tuple[tuple[str, str | None], ...]] = (
+    ("INVITE", "phone-offer"),
+    ("INVITE", None),
+    ("INVITE", "bad"),
+    ("UPDATE", "phone-offer"),
+    ("UPDATE", None),
+    ("INFO", None),
+    ("OPTIONS", None),
+    ("PRACK", None),
+    ("REFER", None),
+    ("NOTIFY", None),
+    ("BYE", None),
+)
+CANNED: Final[tuple[tuple[str, int, str | None], ...]] = (
+    ("INVITE", 200, "phone-answer"),
+    ("INVITE", 200, None),
+    ("INVITE", 488, None),
+    ("INVITE", 491, None),
+    ("INVITE", 481, None),
+    ("UPDATE", 200, "phone-answer"),
+    ("UPDATE", 491, None),
+    ("UPDATE", 500, None),
+    ("PRACK", 481, None),
+    ("BYE", 481, None),
+    ("INFO", 415, None),
+    ("REFER", 202, None),
+    ("REFER", 603, None),
+)
+WAITS: Final = (0.05, 0.3, 1.0, 4.5, 12.0, 35.0)
+NEWS: Final = (News.SOUND, News.SILENT, News.DTLS, News.STALLED, News.MOVED, News.KEYFRAME, News.LOST)
+
+BEGINNINGS: Final[tuple[Step, ...]] = (
+    ("call", 0, ECHO, "page-offer"),
+    ("call", 0, ECHO, "page-offer"),
+    ("call", 0, "carol", "page-offer"),
+    ("ring", CALLED[0], "phone-offer", True),
+    ("ring", CALLED[0], "phone-offer", True),
+    ("ring", CALLED[0], None, True),
+    ("ring", CALLED[0], "phone-offer", False),
+)
+"""Each way in which a call may begin."""
+ENDS: Final = ("pages", "phones", "killed", "both", "gateway")
+
+
+def which(random: Random) -> int:
+    """One of a few, the newest most often."""
+    return random.choice((0, 0, 0, 1, 2, 3))
+
+
+def _one(name: str, *what: tuple[Any, ...]) -> Callable[[Random], Step]:
+    return lambda random: (name, *(random.choice(each) for each in what))
+
+
+def _several(name: str, *what: tuple[Any, ...]) -> Callable[[Random], Step]:
+    return lambda random: (name, which(random), *(random.choice(each) for each in what))
+
+
+_WILD: Final[Mapping[Callable[[Random], Step], int]] = {
+    lambda random: ("request", which(random), which(random), random.choice(REQUESTS)): 8,
+    _several("respond", RESPONSES, (False, False, True)): 6,
+    _several("ask", ASKED): 6,
+    _several("cancel"): 1,
+    _several("ack"): 1,
+    _several("answer_again"): 1,
+    _several("call", TARGETS, OFFERS): 2,
+    _one("ring", CALLED, ("phone-offer", "phone-offer", None, "bad"), (True, True, False)): 2,
+    _one("lose", USERS): 2,
+    _one("open", USERS): 2,
+    _one("logout", USERS): 1,
+    lambda random: ("take_up", which(random), which(random)): 3,
+    _several("can", CANNED): 3,
+    lambda random: ("fates", [random.choice((0, 1, 1, 2)) for _ in range(random.randint(1, 6))]): 3,
+    _one("silent", (True, False, False)): 1,
+    _one("wait", WAITS): 3,
+    _several("fire"): 3,
+    _one("news", NEWS, tuple(Party)): 2,
+}
+
+
+def wild(random: Random) -> Step:
+    """Any step, whether it makes sense or not."""
+    make = random.choices(list(_WILD), list(_WILD.values()))[0]
+    return make(random)

@@ -27,8 +27,8 @@ FLOORS = (
 )
 """From the ground up. A room may import from the floors below its own, never from its own or above."""
 
-MEDIA = (("packets",), ("webside",), ("embedded", "engine"))
-"""The folders of the media room, from the ground up; the two backends know nothing of each other."""
+MEDIA = (("packets",), ("webside",), ("embedded", "engine", "mixer"))
+"""The folders of the media room, from the ground up; the two backends and the mixer know nothing of each other."""
 
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 from twisted.internet.defer import Deferred
@@ -45,8 +45,11 @@ class RecordedLeg:
         self.parent: ILegParent | None = None
         self.heard: list[Event] = []
         self.rosters: list[Roster] = []
+        self.note: Callable[[Event], None] = lambda event: None
+        """Called with everything that is delivered."""
 
     def deliver(self, event: Event) -> None:
+        self.note(event)
         if isinstance(event, Roster):
             self.rosters.append(event)
         else:

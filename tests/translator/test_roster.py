@@ -32,7 +32,7 @@ class TwoTests(Case):
     def test_first_list(self) -> None:
         """A page learns who talks when the call is answered, not before, and after the answer itself."""
         order: list[Event] = []
-        self.caller.deliver = order.append  # type: ignore[method-assign]  # both kinds, in their order
+        self.caller.note = order.append
         self.call.start()
         self.assertEqual(order, [])
         self.callee.say(Accept(answer("final")))

@@ -15,7 +15,7 @@ from attrs import evolve, frozen
 from rtcgw.config.kinds import Choice, Flag, Many, Number, Text
 from rtcgw.model.defaults import PTIME
 from rtcgw.model.identity import canonical_key
-from rtcgw.model.peer import PLAIN_PEER, Dtmf, EarlyMedia, PeerProfile, Srtp, Transcode, UriForm, WhenFull
+from rtcgw.model.peer import PLAIN_PEER, Dtmf, EarlyMedia, PeerProfile, Srtp, Transcode, TransferWay, UriForm, WhenFull
 
 DEFAULT = "default"
 """The name of the profile for everybody else."""
@@ -23,7 +23,7 @@ CODECS = ("PCMU", "PCMA", "G722", "OPUS", "AMR", "AMR-WB")
 VIDEO = ("H264", "VP8")
 
 
-def words(choices: type[Transcode | WhenFull | Srtp | EarlyMedia | UriForm | Dtmf]) -> Choice:
+def words(choices: type[Transcode | WhenFull | Srtp | EarlyMedia | UriForm | Dtmf | TransferWay]) -> Choice:
     """The kind of a key that names a member of `choices`."""
     return Choice(tuple(member.value for member in choices), choices)
 
@@ -88,6 +88,12 @@ class PeerKeys:
     media_timeout: Annotated[
         float, Number(0, 86400), "Silence of the peer's media after which the call ends. 0: only reported."
     ] = 0.0
+    transfer: Annotated[
+        TransferWay,
+        words(TransferWay),
+        "Who calls the target when a page transfers the peer. refer: the peer, asked by REFER. gateway: the gateway in "
+        "its stead, for networks that bar REFER. auto: the peer where it takes REFER, else the gateway.",
+    ] = TransferWay.AUTO
     without: Annotated[
         tuple[str, ...],
         Many(Text("an option tag of SIP, such as timer or 100rel", r"[A-Za-z0-9-]{1,32}")),
@@ -144,6 +150,7 @@ def _profile(name: str, keys: PeerKeys, codecs: tuple[str, ...]) -> PeerProfile:
         ptime=keys.ptime,
         ring_time=keys.ring_time or None,
         media_timeout=keys.media_timeout,
+        transfer=keys.transfer,
         without=tuple(tag.lower() for tag in keys.without),
     )
 

@@ -72,6 +72,16 @@ class Dtmf(Enum):
     NONE = "none"
 
 
+class TransferWay(Enum):
+    """Who calls the target of a transfer that a page asks for."""
+
+    AUTO = "auto"
+    """The phone itself where it says that it takes REFER; the gateway where not, or where REFER is refused."""
+    REFER = "refer"
+    GATEWAY = "gateway"
+    """The gateway, which moves the phone's half of the call: for networks that bar REFER."""
+
+
 @frozen
 class PeerProfile:
     """One kind of peer. The defaults suit a plain SIP phone."""
@@ -99,6 +109,7 @@ class PeerProfile:
     """Seconds a call may ring; None: as `[call] ring_time`."""
     media_timeout: float = 0.0
     """Seconds without any packet of a peer that should send, after which the call ends; 0: only reported."""
+    transfer: TransferWay = TransferWay.AUTO
     without: tuple[str, ...] = ()
     """Option tags that the peer is never told of, for some old ones refuse calls that name what they do not know."""
     fallback: PeerProfile | None = None

@@ -17,7 +17,7 @@ or keep protocol state (the legs do).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -43,6 +43,8 @@ from rtcgw.model.events import (
     Setup,
     Sound,
     Stage,
+    Transfer,
+    Transferring,
     Unacceptable,
     Update,
     UpdateAccept,
@@ -60,6 +62,9 @@ from rtcgw.translator.opening import Opening
 from rtcgw.translator.record import Books, Milestones
 from rtcgw.translator.ringback import RingTone
 from rtcgw.translator.roster import Attendance
+
+if TYPE_CHECKING:
+    from rtcgw.translator.transfer import Transfers
 
 log = Logger()
 
@@ -94,6 +99,7 @@ class Call:
         "setup",
         "story",
         "terms",
+        "transfers",
     )
 
     def __init__(
@@ -128,6 +134,8 @@ class Call:
         self.ending = Ending(self.session, setup, self.joint, self.story, books or Books(clock))
         self.roster: Attendance | None = None
         """Who takes part, as pages are told; None before the answer, and between two phones."""
+        self.transfers: Transfers | None = None
+        """Who carries out what `Transfer` asks for; nobody, where the call was not placed by the translator."""
         caller.parent = callee.parent = self
 
     @property
@@ -343,6 +351,14 @@ class Call:
         """A party that cannot say so by RTCP needs a whole picture of the other."""
         self.media.keyframe(party.other)
 
+    def _transfer(self, party: Party, event: Transfer) -> None:
+        if self.transfers is not None:
+            self.transfers.asked(self, party, event)
+
+    def _transferring(self, party: Party, event: Transferring) -> None:
+        if self.transfers is not None:
+            self.transfers.told(self, event)
+
     # -- for the parts ---------------------------------------------------------------------
 
     def _is_answered(self) -> bool:
@@ -376,6 +392,8 @@ class Call:
         """Once, for one reason. `by` has ended it, `told` knows already."""
         self.machine.handle(CallEvent.ENDED)
         self.reason = end.reason
+        if self.transfers is not None:
+            self.transfers.over(self)
         self.changes.close()
         self.ending.finish(end, by, told, self.path)
         self._on_end(self)
@@ -396,6 +414,8 @@ _ROUTES: Final[Mapping[type[Event], Callable[[Call, Party, Any], None]]] = {
     Keyframe: Call._keyframe,
     Away: Call._away,
     Roster: Call._crowded,
+    Transfer: Call._transfer,
+    Transferring: Call._transferring,
 }
 """What each event of a leg does. `Setup` and `Ringback` only ever go down to a leg."""
 

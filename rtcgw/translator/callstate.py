@@ -10,7 +10,7 @@ from attrs import frozen
 from rtcgw.machine import Symbol
 from rtcgw.media.backend import MediaStats
 from rtcgw.model import defaults
-from rtcgw.model.peer import EarlyMedia
+from rtcgw.model.peer import EarlyMedia, TransferWay
 from rtcgw.translator.leg import LegView
 
 
@@ -48,6 +48,8 @@ class Terms:
     """A calling browser's media connect while the phone rings."""
     early_media: EarlyMedia = EarlyMedia.AUTO
     """What the caller hears before the answer."""
+    transfer: TransferWay = TransferWay.AUTO
+    """Who calls the target when a page transfers the phone."""
 
 
 @frozen

@@ -28,6 +28,7 @@ from rtcgw.translator.flow import Form, IWorld, Network, Received, dispatch
 from rtcgw.translator.leg import ILeg
 from rtcgw.translator.moved import IMover, MovedLeg, movable
 from rtcgw.translator.record import Books
+from rtcgw.translator.transfer import Transfers
 
 log = Logger()
 
@@ -103,6 +104,12 @@ class Translator:
     draining: bool = field(default=False, init=False)
     """No new calls: the gateway is about to stop."""
     _on_empty: Callable[[], None] | None = field(default=None, init=False)
+
+    transfers: Transfers = field(init=False)
+
+    @transfers.default
+    def _no_transfers(self) -> Transfers:
+        return Transfers(self, self._clock)
 
     @_books.default
     def _no_books(self) -> Books:
@@ -214,7 +221,7 @@ class Translator:
             log.warn("call {session}: media: {detail}", session=session, detail=error.detail)
             raise Unreachable(error.reason) from None
         self.calls[session] = call
-        call.path = path
+        call.path, call.transfers = path, self.transfers
         try:
             call.start()
         except Exception:
@@ -225,7 +232,7 @@ class Translator:
     def _terms(self, peer: PeerProfile) -> Terms:
         limits = self._limits
         ring_time = limits.ring_time if peer.ring_time is None else peer.ring_time
-        return Terms(ring_time, limits.warm_start, peer.early_media)
+        return Terms(ring_time, limits.warm_start, peer.early_media, peer.transfer)
 
     def drain(self, on_empty: Callable[[], None] | None = None) -> int:
         """Take no new calls; `on_empty` is called once none is left. Returns how many still run."""

@@ -18,7 +18,8 @@ class RtcgwJsTests(JsCase):
         )
         self.assertEqual(protocols, ["rtcgw.1"])
         self.assertEqual(login["version"], "1.0")
-        self.assertEqual(login["capabilities"], ["progress", "trickle", "ringback", "dtmf"])
+        words = ["progress", "trickle", "resume", "ringback", "dtmf", "participants", "calls"]
+        self.assertEqual(login["capabilities"], words)
         self.assertTrue(login["client"].startswith("rtcgw.js/"))
 
     async def test_replies_find_their_requests(self) -> None:

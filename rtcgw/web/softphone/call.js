@@ -1,56 +1,38 @@
 /**
  * One call: its state, and what is said about it to the gateway.
  *
- * States are those of the gateway's own user agent (the patent's Fig. 7). Whether a call was
+ * States are those of the gateway's own user agent (the patent's Fig. 7, `figure.js`). Whether a call was
  * placed or received is its `role`; both begin in `Calling`. What the gateway says is handled in
  * order, one message after the other (`#inOrder`), because applying a description takes time and
- * the next message must not overtake it. Its media are in `sound.js`, and below that the peer
- * connection in `peering.js`, changes of an answered call in `changes.js`, getting lost sound back in
- * `recovery.js`.
+ * the next message must not overtake it. Each subject has its own part:
+ *
+ *     setup.js     until it is answered             hold.js      who has put whom on hold
+ *     rejoin.js    after a reload, or a pull        transfer.js  to somebody else
+ *     sound.js     its media as a whole             roster.js    who takes part
  */
 
 import { showsVideo } from './changes.js';
 import { asError, sentence } from './errors.js';
+import { Figure, State } from './figure.js';
+import { Hold } from './hold.js';
+import { Rejoin } from './rejoin.js';
+import { Roster } from './roster.js';
+import { Setup } from './setup.js';
 import { Sound } from './sound.js';
+import { Transfer } from './transfer.js';
 import { Turns } from './waiting.js';
+import { isAnonymous, readParty, text } from './wire.js';
 
-/** The states of Fig. 7. `Idle` is before the call; a Call never has it. */
-export const State = Object.freeze({
-  IDLE: 'Idle',
-  CALLING: 'Calling',
-  IN_CALL: 'InCall',
-  RELOADING: 'Reloading',
-  HANGUP: 'Hangup',
-});
+export { State };
 
 /** Seconds to wait for a reply that waits for the other side itself; SIP gives it 32. */
 const FAR_REPLY = 40;
 
-/**
- * @typedef {object} CallPort what a call may use of its connection
- * @property {HTMLMediaElement | null} audio
- * @property {MediaTrackConstraints | boolean} microphone
- * @property {MediaTrackConstraints | boolean} camera
- * @property {boolean} warm whether an incoming call's media are set up while it rings
- * @property {boolean} answerVideo whether our camera goes on when the other side shows video
- * @property {() => RTCConfiguration} configuration as it is now
- * @property {import('./relays.js').Relays} relays
- * @property {(name: string) => boolean} can what the gateway is capable of
- * @property {boolean} acknowledges whether the gateway waits for PRANSWER to each RINGING (ladder `patent`)
- * @property {number} grace seconds that a call outlives its connection
- * @property {() => boolean} open whether the gateway can be asked
- * @property {() => Promise<boolean>} check whether the gateway is there; the connection is given up if not
- * @property {(message: import('./rtcgw.js').Message, timeout?: number) => Promise<import('./rtcgw.js').Message>} request
- * @property {(call: Call, session: string) => void} adopt
- * @property {(call: Call) => void} forget
- */
+/** @typedef {import('./wire.js').Party} Party */
 
-/**
- * @typedef {object} Ended
- * @property {string} reason the word, e.g. `busy`
- * @property {string} text a sentence to show
- * @property {number} [status] the SIP status, where one was the cause
- */
+/** @typedef {import('./calls.js').CallPort} CallPort */
+/** @typedef {import('./calls.js').Init} Init */
+/** @typedef {import('./figure.js').Ended} Ended */
 
 /**
  * A call.
@@ -58,13 +40,19 @@ const FAR_REPLY = 40;
  * Events, each a CustomEvent:
  * - `state` {state, before}
  * - `ringing`: the other side rings (caller only)
+ * - `stage` {stage}: `forwarded`, or `queued` (caller only)
  * - `ringback` {sound}: who makes what the caller hears now: `local` (the page), `network`, `none`
  * - `progress`: the network plays something itself
- * - `connected`: answered
+ * - `connected`: answered, or taken up again by this page
  * - `media` {state}: the peer connection's `connected`, `disconnected`, `failed`; or `relay-refused`,
  *   `relay-unreachable` with {text, code, url}
  * - `muted` {muted}
+ * - `holding` {holding}: we have put the other side on hold, or taken it back
+ * - `held` {held}: the other side has done so with us
  * - `video` {sending, receiving}
+ * - `party` {remote}: the other side is somebody else now
+ * - `participants` {version, participants}
+ * - `transfer` {stage, reason, text, status}: `trying`, `ringing`, `done`, `failed`
  * - `trouble` {code, text}: something failed that does not end the call
  * - `tones` {tones}: the other side pressed keys
  * - `quality` {@link import('./quality.js').Quality}, every two seconds
@@ -72,50 +60,71 @@ const FAR_REPLY = 40;
  */
 export class Call extends EventTarget {
   /** @type {CallPort} */ #port;
-  #sound;
   #turns = new Turns();
-  #offer;
-  #withVideo;
-  #state = State.CALLING;
-  #earlySound = false;
-  #given = false;
+  #figure;
+  #sound;
+  #setup;
+  #rejoin;
+  #hold;
+  #transfer;
+  #roster;
+  /** whether it is over where it is over here */ #ours = true;
   /** @type {Ended | null} */ #ended = null;
 
   /**
    * Made by `Rtcgw`, not by pages.
    *
    * @param {CallPort} port
-   * @param {{role: 'caller' | 'callee', remote: {uri: string, name: string}, session?: string, offer?: string, video?: boolean}} init
+   * @param {Init} init
    */
-  constructor(port, { role, remote, session = '', offer = '', video = false }) {
+  constructor(port, init) {
     super();
+    const { role, remote, session = '', offer = '', video = false, away = false } = init;
+    const { anonymous = false, headers = null, history = [], referredBy = '' } = init;
+    const line = this.#line();
     this.#port = port;
-    this.#offer = offer;
-    this.#withVideo = video;
-    this.#sound = new Sound(port, this.#line());
+    this.#figure = new Figure(away ? State.RELOADING : State.CALLING, (state, before) =>
+      this.#emit('state', { state, before }),
+    );
+    this.#sound = new Sound(port, line);
+    this.#setup = new Setup(this, line, port, this.#sound, { offer, video, anonymous, headers });
+    this.#rejoin = new Rejoin(line, port, this.#sound);
+    this.#hold = new Hold(line, this.#sound);
+    this.#transfer = new Transfer(line);
+    this.#roster = new Roster(line);
     /** @type {'caller' | 'callee'} */
     this.role = role;
-    /** @type {{uri: string, name: string}} the other side */
+    /** @type {Party} the other side */
     this.remote = remote;
     /** @type {string} the gateway's name for the call; '' until it has given one */
     this.session = session;
+    /** @type {Party[]} whom an incoming call was meant for before it came to us, the first one first */
+    this.history = history;
+    /** @type {string} who asked for an incoming call by a transfer, as a URI; '' for nobody */
+    this.referredBy = referredBy;
+    /** @type {Readonly<Record<string, string>>} those of an incoming call that the gateway lets pass */
+    this.headers = role === 'callee' ? { ...headers } : {};
     /** @type {MediaStream} what the other side says and shows */
     this.remoteStream = this.#sound.remote;
     /** @type {boolean} the caller has a picture to show */
     this.offersVideo = showsVideo(offer);
     /** @type {boolean} the other side rings */
     this.ringing = false;
+    /** @type {'' | 'forwarded' | 'queued'} how far it is, beyond ringing */
+    this.stage = '';
     /** @type {'local' | 'network' | 'none'} who makes what the caller hears before the answer */
     this.ringback = 'none';
     /** @type {boolean} we have answered, and wait until the other side knows */
     this.answering = false;
     /** @type {number} when it was answered, ms since the epoch; 0 before */
     this.connectedAt = 0;
+    /** @type {boolean} it is our way into a conference that we have made */
+    this.conference = false;
   }
 
   /** One of `State`. @returns {string} */
   get state() {
-    return this.#state;
+    return this.#figure.state;
   }
 
   /** Why it ended, or null. @returns {Ended | null} */
@@ -123,9 +132,29 @@ export class Call extends EventTarget {
     return this.#ended;
   }
 
+  /** Whether the other side does not want to be known. @returns {boolean} */
+  get anonymous() {
+    return isAnonymous(this.remote);
+  }
+
   /** @returns {boolean} */
   get muted() {
     return this.#sound.devices.muted;
+  }
+
+  /** Whether we have put the other side on hold. @returns {boolean} */
+  get holding() {
+    return this.#hold.holding;
+  }
+
+  /** Whether the other side has put us on hold. @returns {boolean} */
+  get held() {
+    return this.#hold.held;
+  }
+
+  /** Who takes part, this user included; empty while nothing is known. @returns {import('./wire.js').Participant[]} */
+  get participants() {
+    return this.#roster.participants;
   }
 
   /** Whose picture is shown to whom. @returns {{sending: boolean, receiving: boolean}} */
@@ -143,16 +172,10 @@ export class Call extends EventTarget {
     return this.#sound.peer;
   }
 
-  /** Begin: a caller's offer goes out, a callee says that it rings. Called by `Rtcgw`. */
+  /** Begin. Called by `Rtcgw`. */
   start() {
-    if (this.role === 'caller') {
-      this.#inOrder(() => this.#place());
-    } else if (!this.#offer) {
-      this.hangup('media-incompatible');
-    } else {
-      this.#tell('RINGING');
-      if (this.#port.warm) this.#inOrder(() => this.#warmUp());
-    }
+    if (this.role === 'callee' && !this.#setup.offered) this.hangup('media-incompatible');
+    else this.#setup.start();
   }
 
   /**
@@ -162,9 +185,8 @@ export class Call extends EventTarget {
    * @returns {Promise<void>}
    */
   answer({ video = false } = {}) {
-    if (this.role !== 'callee' || this.#state !== State.CALLING || this.answering) return this.#turns.done;
-    this.answering = true;
-    return this.#inOrder(() => this.#answer(video));
+    if (this.role !== 'callee' || this.state !== State.CALLING || this.answering) return this.#turns.done;
+    return this.#setup.answer(video);
   }
 
   /**
@@ -182,7 +204,43 @@ export class Call extends EventTarget {
   /** @param {boolean} muted whether the other side hears silence */
   mute(muted) {
     this.#sound.devices.mute(muted);
+    this.#port.changed();
     this.#emit('muted', { muted });
+  }
+
+  /**
+   * Put the other side on hold: it hears music, or nothing, and we do not hear it.
+   *
+   * @returns {Promise<void>} rejected with the gateway's refusal; nothing has changed then
+   */
+  hold() {
+    return this.#hold.set(true);
+  }
+
+  /**
+   * Take the other side back. Other calls are put on hold first, where one speaks at a time.
+   *
+   * @returns {Promise<void>} rejected with the gateway's refusal; it is still on hold then
+   */
+  resume() {
+    this.#port.only(this);
+    return this.#hold.set(false);
+  }
+
+  /** Let another call speak instead of this one. Called by `Rtcgw`. */
+  park() {
+    if (this.#talking && !this.#hold.holding) this.#hold.park();
+  }
+
+  /**
+   * Connect the other side to somebody else, and leave.
+   *
+   * @param {string | Call} to an address as for `Rtcgw.call`, or another call of this page's: its other side
+   * @returns {Promise<void>} resolved when they are connected; this call ends by itself then. Rejected with the
+   *   reason, and the call is as it was. How it goes meanwhile is told by `transfer`
+   */
+  transfer(to) {
+    return this.#transfer.start(typeof to === 'string' ? { to } : { with: to.session });
   }
 
   /**
@@ -193,7 +251,7 @@ export class Call extends EventTarget {
    * @returns {boolean} false when they cannot be sent, or not yet
    */
   sendDtmf(tones) {
-    return this.#state === State.IN_CALL && this.#sound.sendTones(tones);
+    return this.state === State.IN_CALL && this.#sound.sendTones(tones);
   }
 
   /**
@@ -211,6 +269,11 @@ export class Call extends EventTarget {
     return this.#sound.changes.removeVideo();
   }
 
+  /** Play the other side again, after `trouble` with `playback-blocked`. @returns {Promise<boolean>} whether it plays */
+  play() {
+    return this.#sound.listen();
+  }
+
   /**
    * Find a new way for the sound (an ICE restart). It happens by itself when the sound is lost.
    *
@@ -224,41 +287,61 @@ export class Call extends EventTarget {
 
   /** @param {import('./rtcgw.js').Message} message of the gateway for this call that replies to no request */
   receive(message) {
-    const sdp = typeof message.sdp === 'string' ? message.sdp : '';
     const { type } = message;
-    if (type === 'HANGUP') {
-      const reason = String(message.reason ?? 'hangup');
-      const status = Number(message.status) || undefined;
-      this.#end({ reason, text: sentence(reason, String(message.text ?? '')), status });
-    } else if (type === 'RINGING' || type === 'PROGRESS') {
-      this.#inOrder(() => this.#progress(type === 'RINGING', sdp));
-    } else if (type === 'RINGBACK') {
-      this.#inOrder(async () => this.#soundFrom(message.sound));
-    } else if (type === 'OK' && message.for === 'OFFER') {
-      this.#inOrder(() => this.#answered(sdp));
-    } else if (type === 'OFFER' && sdp) {
-      this.#inOrder(() => this.#sound.changes.answer(sdp, this.#port.answerVideo));
-    } else if (type === 'CANDIDATE') {
-      this.#inOrder(() => this.#sound.peering.candidate(message));
-    } else if (type === 'DTMF' && typeof message.tones === 'string') {
-      this.#emit('tones', { tones: message.tones });
-    }
+    if (type === 'HANGUP') this.#ends(message);
+    else if (type === 'ERROR' && message.code === 'moved') this.#ends({ type, reason: 'moved' });
+    else if (type === 'OFFER') this.#offered(message);
+    else if (type === 'CANDIDATE') this.#inOrder(() => this.#sound.peering.candidate(message));
+    else if (type === 'HOLD') this.#hold.hear(message.on === true);
+    else if (type === 'TRANSFER') this.#transfer.hear(message);
+    else if (type === 'PARTICIPANTS') this.#roster.hear(message);
+    else if (type === 'PARTY') this.#connectedTo(readParty(message.remote));
+    else if (type === 'DTMF' && text(message.tones)) this.#emit('tones', { tones: text(message.tones) });
+    else if (['RINGING', 'PROGRESS', 'RINGBACK'].includes(type) || (type === 'OK' && message.for === 'OFFER'))
+      this.#setup.hear(message);
     // Anything else is of a later version: it asks nothing of us.
   }
 
   /**
-   * The connection is gone. A call that is answered goes on for the gateway's grace; others end.
+   * The connection is gone. What the gateway keeps for us goes on for its grace; what rings here ends.
    *
    * @param {number} grace seconds; 0 ends the call whatever its state
    */
   connectionLost(grace) {
-    if (this.#talking && grace > 0) this.#sound.recover(grace);
+    this.#transfer.lost();
+    if (grace > 0 && this.#rejoin.running) this.#rejoin.start(grace);
+    else if (grace > 0 && this.#talking) this.#sound.recover(grace);
+    else if (grace > 0 && this.#waited) this.#rejoinFor(grace);
     else this.#end({ reason: 'connection-lost', text: sentence('connection-lost') });
   }
 
   /** The connection is there again: the call is taken up. */
   connectionBack() {
+    this.#rejoin.wake();
     this.#sound.wake();
+  }
+
+  /** Another connection has taken the place of the one before, with the gateway's will: the call follows it. */
+  connectionMoved() {
+    if (this.#over || this.#rejoin.running) return;
+    const grace = this.#port.grace;
+    if (this.#talking) this.#sound.changes.offer().catch(() => this.#talking && this.#sound.recover(grace));
+    else if (this.#waited) this.#rejoinFor(grace);
+  }
+
+  /**
+   * Take up a call that is there already, with a fresh access leg.
+   *
+   * @param {import('./wire.js').CallInfo} info
+   * @param {{patience: number, ours: boolean, muted?: boolean}} how `ours`: no other page has it, where it would go on
+   */
+  takeUp(info, { patience, ours, muted = false }) {
+    if (info.answered !== null) this.connectedAt = Date.now() - info.answered * 1000;
+    this.#ours = ours;
+    if (muted) this.mute(true);
+    this.#hold.restore(info);
+    if (!info.holding) this.#port.only(this);
+    this.#rejoin.start(patience);
   }
 
   /** The machine's network may have changed. */
@@ -271,161 +354,116 @@ export class Call extends EventTarget {
     this.#sound.useServers(servers);
   }
 
-  // ---------------------------------------------------------------- placing and answering
-
-  async #place() {
-    if (!(await this.#sound.open(this.#withVideo))) return;
-    await this.#port.relays.fresh();
-    if (this.#over) return;
-    const { peering } = this.#sound;
-    await this.#sound.carry();
-    const sdp = await peering.offer();
-    if (this.#over) return;
-    const waiting = await this.#port.request({ type: 'OFFER', to: this.remote.uri, sdp });
-    this.session = String(waiting.session ?? '');
-    if (this.#over) {
-      // Hung up before the gateway had given the call a name.
-      this.#tell('HANGUP', { reason: 'cancelled' });
-      return;
-    }
-    this.#port.adopt(this, this.session);
-    peering.release();
-  }
-
-  /** Have everything ready while it rings, but for the microphone: that is for the user's answer to switch on. */
-  async #warmUp() {
-    if (this.answering) return;
-    const { peering } = this.#sound;
-    await peering.take('offer', this.#offer);
-    await peering.carry('audio', null);
-    const sdp = await peering.earlyAnswer();
-    const given = () => {
-      this.#given = true;
-    };
-    // Not waited for, since the user's answer must not be; refused, the answer carries the description.
-    this.#ask('PRANSWER', { sdp }).then(given, () => undefined);
-    peering.release();
-  }
-
-  /** @param {boolean} video */
-  async #answer(video) {
-    if (!(await this.#sound.open(video && this.offersVideo))) return;
-    const { peering } = this.#sound;
-    if (!peering.peer.remoteDescription) await peering.take('offer', this.#offer);
-    await this.#sound.carry();
-    this.#sound.listen();
-    const { sdp, news } = await peering.answer();
-    const answered = this.#ask('ANSWER', this.#given && !news ? {} : { sdp });
-    peering.release();
-    await answered;
-    this.#connected();
-  }
-
-  /**
-   * @param {boolean} ringing
-   * @param {string} sdp '' for none
-   */
-  async #progress(ringing, sdp) {
-    if (this.role !== 'caller' || this.#state !== State.CALLING) return;
-    if (sdp) {
-      this.#earlySound = true;
-      await this.#sound.peering.take('pranswer', sdp);
-    }
-    // What the network's PRACK may wait for is that we have noted it, also where there was nothing to apply.
-    if (sdp || this.#port.acknowledges) this.#tell('PRANSWER');
-    if (ringing) {
-      this.ringing = true;
-      this.#emit('ringing', null);
-    }
-    // A gateway that does not say who makes the tone has early descriptions for early sound only.
-    if (!this.#port.can('ringback')) this.#soundFrom(this.#earlySound ? 'network' : 'local');
-  }
-
-  /** @param {unknown} sound */
-  #soundFrom(sound) {
-    if (this.#state !== State.CALLING || (sound !== 'local' && sound !== 'network' && sound !== 'none')) return;
-    if (sound === this.ringback) return;
-    this.ringback = sound;
-    if (sound === 'network') {
-      this.#sound.listen();
-      this.#emit('progress', null);
-    }
-    this.#emit('ringback', { sound });
-  }
-
-  /** @param {string} sdp the answer; '' when the early description was the last word */
-  async #answered(sdp) {
-    if (this.role !== 'caller' || this.#state !== State.CALLING) return;
-    await this.#sound.peering.take('answer', sdp);
-    this.#tell('ANSWER');
-    this.#connected();
-  }
-
-  #connected() {
-    if (this.#over) return;
-    this.connectedAt = Date.now();
-    this.ringing = false;
-    this.ringback = 'none';
-    this.#change(State.IN_CALL);
-    this.#emit('connected', null);
-    this.#sound.begin();
-  }
-
   // ---------------------------------------------------------------- inside
+
+  /** @param {import('./rtcgw.js').Message} message HANGUP */
+  #ends(message) {
+    const reason = text(message.reason) || 'hangup';
+    this.#end({ reason, text: sentence(reason, text(message.text)), status: Number(message.status) || undefined });
+  }
+
+  /** @param {import('./rtcgw.js').Message} message OFFER: a change of the call, or its ringing on another connection */
+  #offered(message) {
+    const sdp = text(message.sdp);
+    const { changes } = this.#sound;
+    if (message.from !== undefined) {
+      if (this.role === 'callee' && this.state === State.CALLING) this.#setup.ringAgain(sdp);
+    } else if (sdp && message.fresh === true) {
+      this.#inOrder(async () => {
+        if (await changes.answerFresh(sdp, this.#sound)) this.#roster.renew();
+      });
+    } else if (sdp) {
+      this.#inOrder(() => changes.answer(sdp, this.#port.answerVideo));
+    }
+  }
+
+  /** @param {Party} remote */
+  #connectedTo(remote) {
+    this.remote = remote;
+    this.#port.changed();
+    this.#emit('party', { remote });
+  }
+
+  /** @param {number} patience seconds */
+  #rejoinFor(patience) {
+    this.#figure.move('lost');
+    this.#rejoin.start(patience);
+  }
 
   /** @returns {import('./sound.js').Line} */
   #line() {
     return {
       talking: () => this.#talking,
+      calling: () => this.state === State.CALLING,
       over: () => this.#over,
       // Whose phone rings has not picked it up: nobody is heard yet.
-      hears: () => this.role === 'caller' || this.answering,
+      hears: () => this.role === 'caller' || this.answering || this.#talking,
       turn: (work) => this.#turns.take(work),
+      inOrder: (work) => this.#inOrder(work),
       ask: (type, fields) => this.#ask(type, fields),
       tell: (type, fields) => this.#tell(type, fields),
       emit: (type, detail) => this.#emit(type, detail),
-      reloading: (lost) => this.#change(lost ? State.RELOADING : State.IN_CALL),
+      since: () => this.connectedAt,
+      answered: (since) => this.#connected(since),
+      waits: () => this.#figure.move('waits'),
+      reloading: (lost) => this.#figure.move(lost ? 'lost' : 'back'),
       fail: (error) => this.#fail(error),
     };
   }
 
   get #over() {
-    return this.#state === State.HANGUP;
+    return this.state === State.HANGUP;
   }
 
-  /** Whether it has been answered and is not over. */
+  /** Whether it has been answered, here, and is not over. */
   get #talking() {
-    return this.#state === State.IN_CALL || this.#state === State.RELOADING;
+    return this.#sound.begun && !this.#over;
+  }
+
+  /** Whether the gateway keeps it for us before it is answered; what merely rings here it rings again. */
+  get #waited() {
+    return this.session !== '' && (this.role === 'caller' || this.answering) && this.#port.can('resume');
   }
 
   #usualReason() {
-    if (this.#state !== State.CALLING) return 'hangup';
+    if (this.state !== State.CALLING) return 'hangup';
     return this.role === 'caller' ? 'cancelled' : 'declined';
+  }
+
+  /** @param {number} since ms since the epoch; 0 for now */
+  #connected(since) {
+    if (!this.#figure.move('answered')) return;
+    this.#ours = true;
+    this.connectedAt = since || Date.now();
+    this.answering = false;
+    this.ringing = false;
+    this.ringback = 'none';
+    this.#port.changed();
+    this.#sound.begin();
+    this.#emit('connected', null);
   }
 
   /** @param {Ended} ended */
   #end(ended) {
-    if (this.#over) return;
-    this.#ended = ended;
+    if (!this.#over) this.#ended = ended;
+    if (!this.#figure.move('over')) return;
     this.#sound.close();
-    this.#port.forget(this);
-    this.#change(State.HANGUP);
+    this.#rejoin.wake();
+    this.#port.forget(this, this.#ours);
+    this.#transfer.end(ended);
     this.#emit('ended', ended);
   }
 
-  /** @param {RtcgwError} error */
+  /** @param {import('./errors.js').RtcgwError} error */
   #fail(error) {
     if (this.#over) return;
     const word = error.code.startsWith('media-') ? error.code : this.#usualReason();
-    if (this.session) this.#tell('HANGUP', { reason: error.code.startsWith('relay-') ? 'media-failed' : word });
+    if (this.session && this.#ours) this.#tell('HANGUP', { reason: error.code.startsWith('relay-') ? 'media-failed' : word });
     this.#end({ reason: error.code, text: error.message });
   }
 
-  // ---------------------------------------------------------------- small parts
-
   /**
    * Run in turn what the call hangs on: what it throws ends the call, and the gateway is told.
-   *
    * @param {() => Promise<unknown>} work
    * @returns {Promise<void>}
    */
@@ -442,38 +480,18 @@ export class Call extends EventTarget {
 
   /**
    * Send what the call does not hang on. A refusal changes nothing here: where it matters, the
-   * gateway ends the call itself and says so.
-   *
-   * @param {string} type
-   * @param {Record<string, unknown>} [fields]
+   * gateway ends the call itself and says so. @param {string} type @param {Record<string, unknown>} [fields]
    */
   #tell(type, fields) {
     this.#port.request({ type, session: this.session, ...fields }).catch(() => undefined);
   }
 
-  /**
-   * Ask what the other side may have to decide.
-   *
-   * @param {string} type
-   * @param {Record<string, unknown>} [fields]
-   * @returns {Promise<import('./rtcgw.js').Message>}
-   */
+  /** Ask what the other side may have to decide. @param {string} type @param {Record<string, unknown>} [fields] */
   #ask(type, fields) {
     return this.#port.request({ type, session: this.session, ...fields }, FAR_REPLY);
   }
 
-  /** @param {string} state */
-  #change(state) {
-    const before = this.#state;
-    if (state === before) return;
-    this.#state = state;
-    this.#emit('state', { state, before });
-  }
-
-  /**
-   * @param {string} type
-   * @param {unknown} detail
-   */
+  /** @param {string} type @param {unknown} detail */
   #emit(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }

@@ -10,6 +10,8 @@ import { pause } from './waiting.js';
 
 /** Milliseconds before a change is tried again that met one of the other side (RFC 3261 §14.1). */
 const AFTER_CONFLICT = [200, 500, 1000, 2000];
+/** Refusals that say no more than that something else is under way. */
+const CROSSED = new Set(['conflict', 'illegal-state']);
 
 export class Changes {
   #line;
@@ -39,17 +41,9 @@ export class Changes {
    * @param {{restart?: boolean, video?: boolean, tries?: number}} [change] `restart` of ICE; `video`: the camera is on
    * @returns {Promise<void>} rejected with the gateway's refusal; nothing has changed then
    */
-  async offer({ restart = false, video = false, tries = AFTER_CONFLICT.length + 1 } = {}) {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        await this.#line.turn(() => this.#exchange(restart, video));
-        return;
-      } catch (error) {
-        if (asError(error).code !== 'conflict' || attempt >= tries) throw error;
-      }
-      // The other side's own change is next in turn; then ours.
-      await pause(AFTER_CONFLICT[attempt - 1] * (0.5 + Math.random()));
-    }
+  offer({ restart = false, video = false, tries = AFTER_CONFLICT.length + 1 } = {}) {
+    // The other side's own change is next in turn; then ours.
+    return again(() => this.#line.turn(() => this.#exchange(restart, video)), tries);
   }
 
   /**
@@ -74,6 +68,39 @@ export class Changes {
       this.#line.tell('DECLINE', { reason: 'media-incompatible' });
     }
     this.report();
+  }
+
+  /**
+   * Answer an offer behind which there are other media than so far: by a peer connection of its own. The
+   * present one speaks on until that is connected, or for good where it is not wanted. In turn already.
+   *
+   * @param {string} sdp
+   * @param {import('./sound.js').Sound} sound
+   * @returns {Promise<boolean>} whether the gateway has our answer
+   */
+  async answerFresh(sdp, sound) {
+    if (!this.#peering()) {
+      this.#line.tell('DECLINE', { reason: 'conflict' });
+      return false;
+    }
+    const next = sound.another();
+    try {
+      await next.take('offer', sdp);
+      await sound.carry(next);
+      next.welcome();
+      const { sdp: ours } = await next.answer();
+      const taken = this.#line.ask('ANSWER', { sdp: ours });
+      next.release();
+      await taken;
+    } catch (error) {
+      next.close();
+      // Refused by the gateway, it stands as before; what the browser did not take, the gateway must hear of.
+      if (asError(error).code === 'media-failed') this.#line.tell('DECLINE', { reason: 'media-incompatible' });
+      return false;
+    }
+    sound.goOnWith(next);
+    this.report();
+    return true;
   }
 
   /** @param {string} sdp our answer, which may come too late */
@@ -148,6 +175,25 @@ export class Changes {
   async #cameraOff() {
     this.#devices.closeCamera();
     await this.#peering()?.withdraw('video');
+  }
+}
+
+/**
+ * Ask for a change, again if it met one of the other side.
+ *
+ * @template T
+ * @param {() => Promise<T>} work
+ * @param {number} [tries]
+ * @returns {Promise<T>} rejected with the refusal
+ */
+export async function again(work, tries = AFTER_CONFLICT.length + 1) {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!CROSSED.has(asError(error).code) || attempt >= tries) throw error;
+    }
+    await pause(AFTER_CONFLICT[attempt - 1] * (0.5 + Math.random()));
   }
 }
 

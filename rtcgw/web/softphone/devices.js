@@ -8,6 +8,7 @@ export class Devices {
   /** @type {MediaStream | null} */ #microphone = null;
   /** @type {MediaStream | null} */ #camera = null;
   #muted = false;
+  #silenced = false;
 
   /** @param {{microphone: MediaTrackConstraints | boolean, camera: MediaTrackConstraints | boolean}} wanted */
   constructor(wanted) {
@@ -37,13 +38,14 @@ export class Devices {
       : { microphone: await openMicrophone(microphone), camera: null, trouble: null };
     this.#microphone = opened.microphone;
     this.#camera = opened.camera;
-    this.mute(this.#muted);
+    this.#apply();
     return opened.trouble;
   }
 
   /** @returns {Promise<void>} rejected with RtcgwError `camera-...` */
   async openCamera() {
     this.#camera ??= await openCamera(this.#wanted.camera);
+    this.#apply();
   }
 
   closeCamera() {
@@ -59,7 +61,18 @@ export class Devices {
   /** @param {boolean} muted */
   mute(muted) {
     this.#muted = muted;
-    for (const track of this.#microphone?.getAudioTracks() ?? []) track.enabled = !muted;
+    this.#apply();
+  }
+
+  /** @param {boolean} silenced whether nothing at all goes out, whatever is muted: the other side is on hold */
+  silence(silenced) {
+    this.#silenced = silenced;
+    this.#apply();
+  }
+
+  #apply() {
+    for (const track of this.#microphone?.getTracks() ?? []) track.enabled = !this.#muted && !this.#silenced;
+    for (const track of this.#camera?.getTracks() ?? []) track.enabled = !this.#silenced;
   }
 
   /**

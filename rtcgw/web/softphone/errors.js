@@ -2,8 +2,8 @@
  * What can go wrong, as one error type with a word for programs and a sentence for people.
  *
  * The words of ended calls are the gateway's (its reason table); the words that begin with
- * `microphone-`, `camera-` and `relay-`, and `video-refused`, `insecure-origin`, `gateway-unreachable`,
- * `connection-lost`, `no-reply` and `closed` are made here, on the page's side.
+ * `microphone-`, `camera-`, `relay-` and `transfer-`, and `video-refused`, `playback-blocked`, `insecure-origin`,
+ * `gateway-unreachable`, `connection-lost`, `no-reply` and `closed` are made here, on the page's side.
  */
 
 /** @type {Readonly<Record<string, string>>} Word -> what happened, and what to do about it. */
@@ -23,6 +23,9 @@ const SENTENCES = Object.freeze({
   'relay-refused':
     'The relay server refused this page, so sound may find no way through the network. Log in again, or ask whoever runs the service.',
   'relay-unreachable': 'The relay server cannot be reached, so sound may find no way through the network.',
+  'playback-blocked': 'The browser plays no sound before you have touched this page. Click or tap anywhere.',
+  'transfer-busy': 'This call is being transferred already.',
+  'transfer-failed': 'The call could not be transferred.',
   'gateway-unreachable':
     'The gateway does not answer. Check the network, and that the gateway is running, then try again.',
   'connection-lost': 'The connection to the gateway was lost.',
@@ -35,7 +38,7 @@ const SENTENCES = Object.freeze({
   'already-logged-in': 'This connection belongs to another user. Log out first.',
   'unsupported-version': 'Gateway and page are of different versions. Reload the page.',
   limit: 'Too many calls or connections at once.',
-  moved: 'The call goes on in another window.',
+  moved: 'The call goes on in another tab or on another device.',
   'no-session': 'The call was over before the connection came back.',
   ended: 'The call has ended.',
   // the gateway's reasons
@@ -56,7 +59,6 @@ const SENTENCES = Object.freeze({
   'service-alternative': 'The network offers another service in place of this call.',
   'emergency-not-supported': 'Emergency numbers cannot be called from here. Use a phone.',
   'media-incompatible': 'The two sides have no sound format in common.',
-  'precondition-failed': 'The network cannot promise what the other side requires of it.',
   'precondition-failed': 'The phone network could not keep the line that this call needs. Try again later.',
   'media-failed': 'The sound could not be set up.',
   'media-lost': 'The sound was lost. Check the network and call again.',

@@ -3,35 +3,44 @@
  *
  *     import { Rtcgw } from './rtcgw.js';
  *     const gateway = new Rtcgw('wss://gw.example.com/ws', { audio: document.querySelector('audio') });
- *     await gateway.connect();
- *     await gateway.login({ token });
+ *     if (!(await gateway.resume())) {
+ *       await gateway.connect();
+ *       await gateway.login({ token });
+ *     }
  *     const call = gateway.call('sip:echo@ims.test');
  *     call.addEventListener('ended', (event) => console.log(event.detail.text));
  *
- * This module holds the connection: the socket, requests and their replies, which call a message
- * belongs to. A call is in `call.js`. Nothing here touches the document; nothing is loaded from
- * elsewhere. A lost connection is reported, and made again with the credentials of the last `login`
- * (option `reconnect`); within the gateway's grace time running calls go on (`Reloading` -> `InCall`).
+ * This module holds the connection and who is logged in on it; one WebSocket is in `channel.js`, the user's
+ * calls in `calls.js`, a call in `call.js`. Nothing here touches the document; nothing is loaded from
+ * elsewhere. A lost connection is reported, and made again (option `reconnect`); a page that is loaded again
+ * finds its session (`resume`). Within the gateway's grace time calls go on (`Reloading` -> `InCall`).
  */
 
 import { Call, State } from './call.js';
+import { Calls } from './calls.js';
+import { Channel, SUBPROTOCOL } from './channel.js';
 import { RtcgwError, sentence } from './errors.js';
+import { makeMemory } from './memory.js';
 import { Comeback, watchNetwork } from './reconnect.js';
 import { Relays } from './relays.js';
-import { parse, readWelcome, text } from './wire.js';
+import { pause } from './waiting.js';
+import { readWelcome, text } from './wire.js';
 
-export { Call, RtcgwError, State, sentence };
+export { Call, RtcgwError, State, SUBPROTOCOL, sentence };
 
-/** The WebSocket subprotocol. */
-export const SUBPROTOCOL = 'rtcgw.1';
-const CLIENT = 'rtcgw.js/0.2';
-const CAPABILITIES = Object.freeze(['progress', 'trickle', 'ringback', 'dtmf']);
+const CLIENT = 'rtcgw.js/0.3';
+const CAPABILITIES = Object.freeze(['progress', 'trickle', 'resume', 'ringback', 'dtmf', 'participants', 'calls']);
 /** Seconds in which a gateway that is there answers when we doubt it; more where its answers take long. */
 const QUICK = 0.5;
 /** The close code of a log-in that failed or was not renewed. */
 const LOGIN_OVER = 4401;
 /** Refusals of a log-in that a later attempt may not meet. */
 const PASSING = new Set(['no-reply', 'connection-lost', 'closed', 'gateway-unreachable']);
+/** Seconds for which a page that is loaded again tries to reach the gateway, at most; and between attempts. */
+const RETURN = 30;
+const RETURN_PAUSE = 0.5;
+/** Milliseconds for which replies are awaited before another connection takes the place of this one. */
+const QUIET = 1000;
 
 /**
  * @typedef {object} Options
@@ -40,16 +49,20 @@ const PASSING = new Set(['no-reply', 'connection-lost', 'closed', 'gateway-unrea
  * @property {MediaTrackConstraints | boolean} [camera] the same, for calls with video; default true
  * @property {boolean} [warm] set up an incoming call's media while it rings, so that the first word is heard; default true
  * @property {boolean} [answerVideo] switch the camera on when the other side shows video in a call; default false
+ * @property {boolean} [oneActive] put a call on hold when another one is placed, answered or resumed; default true
+ * @property {boolean} [endOnLeave] hang up when the page is closed or loaded again; default false
+ * @property {'tab' | 'browser' | 'none' | import('./memory.js').Memory} [storage] where a page that is loaded again finds
+ *   its session: in its own tab, or also after the browser was killed; default `tab`
  * @property {boolean} [relayOnly] let sound go through TURN servers only; default false
  * @property {RTCConfiguration} [rtc] laid over the configuration made from the gateway's `iceServers`
  * @property {boolean | (() => Credentials | Promise<Credentials>)} [reconnect] whether a lost connection is made again;
- *   a function gives the credentials for it; default true
+ *   a function gives the credentials for it, where the session itself is no longer known; default true
  * @property {number} [timeout] seconds that a reply may take; default 10
  * @property {typeof WebSocket} [WebSocket] for tests
  */
 
+/** @typedef {Required<Omit<Options, 'audio'>> & {audio: HTMLMediaElement | null}} Settings */
 /** @typedef {{token: string} | {user: string, password: string}} Credentials */
-
 /** @typedef {import('./wire.js').Welcome} Welcome */
 /** @typedef {Record<string, unknown> & {type: string}} Message */
 
@@ -59,6 +72,9 @@ const DEFAULTS = Object.freeze({
   camera: true,
   warm: true,
   answerVideo: false,
+  oneActive: true,
+  endOnLeave: false,
+  storage: /** @type {const} */ ('tab'),
   relayOnly: false,
   rtc: {},
   reconnect: true,
@@ -66,10 +82,13 @@ const DEFAULTS = Object.freeze({
 });
 
 /**
- * A connection to the gateway.
+ * A user's session with the gateway.
  *
  * Events, each a CustomEvent:
  * - `incoming` {call}: somebody calls; answer it or hang it up.
+ * - `restored` {call}: a call from before this page was loaded; it is on its way back, or ends at once if it is over.
+ * - `others` {others}: the user's calls on other pages are these now.
+ * - `missed` {missed}: the calls that nobody took are these now.
  * - `closed` {code, reason, text}: the connection is gone.
  * - `back` {welcome}: it is there again, and we are logged in.
  * - `refused` {code, text}: the gateway is there again and does not take the credentials; no more is tried.
@@ -77,17 +96,16 @@ const DEFAULTS = Object.freeze({
  * - `unknown` {message}: a message of a kind, or for a session, that this version does not know.
  */
 export class Rtcgw extends EventTarget {
-  /** @type {WebSocket | null} */ #socket = null;
-  /** @type {Map<string, {resolve: (reply: Message) => void, reject: (error: RtcgwError) => void, timer: number}>} */
-  #pending = new Map();
-  /** @type {Map<string, Call>} by session */ #calls = new Map();
-  /** @type {Set<Call>} calls without a session yet */ #unborn = new Set();
-  /** @type {Set<string>} sessions that ended here while the gateway could not be told */ #abandoned = new Set();
-  #lastId = 0;
+  /** @type {Channel | null} */ #channel = null;
+  /** @type {Settings} */ #options;
+  #calls;
+  #memory;
   #pingTimer = 0;
   /** ms that the last PING took */ #roundTrip = 0;
   /** @type {Promise<boolean> | null} */ #checking = null;
   /** @type {Credentials | null} */ #credentials = null;
+  /** what logs us in without them; '' for nothing */ #token = '';
+  #moving = false;
   #comeback = new Comeback((limit) => this.#comeBack(limit), () => this.calls.length > 0);
   #relays = new Relays(
     (timeout) => this.request({ type: 'ICE_SERVERS' }, timeout),
@@ -97,7 +115,6 @@ export class Rtcgw extends EventTarget {
   );
   /** @type {() => void} */ #unwatch = () => undefined;
   /** @type {Welcome | null} */ #welcome = null;
-  /** @type {Required<Omit<Options, 'audio'>> & {audio: HTMLMediaElement | null}} */ #options;
 
   /**
    * @param {string | URL} url of the WebSocket, `ws:` or `wss:`
@@ -108,6 +125,18 @@ export class Rtcgw extends EventTarget {
     /** @type {string} */
     this.url = String(url);
     this.#options = { ...DEFAULTS, WebSocket: globalThis.WebSocket, ...options };
+    this.#memory = makeMemory(this.#options.storage, this.url);
+    this.#calls = new Calls({
+      options: this.#options,
+      relays: this.#relays,
+      welcome: () => this.#welcome,
+      open: () => this.open,
+      check: () => this.check(),
+      request: (message, timeout) => this.request(message, timeout),
+      emit: (type, detail) => this.#emit(type, detail),
+      changed: () => this.#keep(),
+    });
+    if (this.#options.endOnLeave) globalThis.addEventListener('pagehide', () => this.#hangUp());
   }
 
   /** What the gateway told at login, or null before it. @returns {Welcome | null} */
@@ -115,15 +144,27 @@ export class Rtcgw extends EventTarget {
     return this.#welcome;
   }
 
-  /** The calls that have not ended. @returns {Call[]} */
+  /** The calls of this page that have not ended. @returns {Call[]} */
   get calls() {
-    return [...this.#unborn, ...this.#calls.values()];
+    return this.#calls.all;
+  }
+
+  /** The user's calls on other pages, or waiting for a page. @returns {import('./wire.js').CallInfo[]} */
+  get others() {
+    return this.#calls.others;
+  }
+
+  /** Calls that nobody took, the oldest first. @returns {import('./wire.js').MissedCall[]} */
+  get missed() {
+    return this.#calls.missed;
   }
 
   /** Whether messages can be sent. @returns {boolean} */
   get open() {
-    return this.#socket?.readyState === 1;
+    return this.#channel?.open ?? false;
   }
+
+  // ---------------------------------------------------------------- coming and going
 
   /**
    * Open the WebSocket.
@@ -131,32 +172,16 @@ export class Rtcgw extends EventTarget {
    * @param {number} [limit] seconds that it may take
    * @returns {Promise<void>} rejected with RtcgwError `gateway-unreachable`
    */
-  connect(limit = this.#options.timeout) {
-    if (this.#socket) return Promise.reject(new RtcgwError('protocol', 'There is a connection already.'));
-    return new Promise((resolve, reject) => {
-      const socket = new this.#options.WebSocket(this.url, [SUBPROTOCOL]);
-      this.#socket = socket;
-      const fail = () => {
-        if (this.#socket === socket) this.#socket = null;
-        reject(new RtcgwError('gateway-unreachable'));
-      };
-      const late = globalThis.setTimeout(() => {
-        fail();
-        socket.close();
-      }, limit * 1000);
-      socket.onclose = () => {
-        globalThis.clearTimeout(late);
-        fail();
-      };
-      socket.onmessage = (event) => this.#receive(event.data);
-      socket.onopen = () => {
-        globalThis.clearTimeout(late);
-        socket.onclose = (event) => {
-          if (this.#socket === socket) this.#closed(event);
-        };
-        resolve();
-      };
-    });
+  async connect(limit = this.#options.timeout) {
+    if (this.#channel) throw new RtcgwError('protocol', 'There is a connection already.');
+    const channel = this.#makeChannel();
+    this.#channel = channel;
+    try {
+      await channel.connect(this.url, this.#options.WebSocket, limit);
+    } catch (error) {
+      if (this.#channel === channel) this.#channel = null;
+      throw error;
+    }
   }
 
   /**
@@ -166,64 +191,50 @@ export class Rtcgw extends EventTarget {
    * @returns {Promise<Welcome>} rejected with the gateway's refusal
    */
   async login(credentials) {
-    const reply = await this.request({
-      type: 'LOGIN',
-      ...credentials,
-      version: '1.0',
-      capabilities: CAPABILITIES,
-      client: CLIENT,
-    }).catch((error) => {
-      // The same word ends calls that the network refuses; here it is about the user.
-      throw error.code === 'auth-failed' ? new RtcgwError('login-refused', error.text) : error;
-    });
-    const welcome = readWelcome(reply);
-    this.#welcome = welcome;
+    const welcome = await this.#enter(credentials);
     this.#credentials = credentials;
-    globalThis.clearInterval(this.#pingTimer);
-    if (welcome.ping > 0) this.#pingTimer = globalThis.setInterval(() => this.#ping(this.#options.timeout), welcome.ping * 1000);
-    this.#unwatch();
-    this.#unwatch = watchNetwork(() => this.#networkChanged());
-    this.#relays.use(welcome.iceServers, welcome.iceTtl);
-    this.#takeUp(welcome.calls);
     return welcome;
   }
 
-  /** Go on with the calls that wait for us, and end those that were hung up meanwhile. @param {string[]} waiting sessions */
-  #takeUp(waiting) {
-    // All of ours, waiting or not: the gateway may not have missed the old connection yet. What has
-    // ended meanwhile is refused when it is taken up.
-    for (const call of this.calls) call.connectionBack();
-    for (const session of waiting) {
-      // A refusal means that it has ended by itself.
-      if (this.#abandoned.has(session)) this.request({ type: 'HANGUP', session }).catch(() => undefined);
-    }
-    this.#abandoned.clear();
-  }
-
   /**
-   * Call an address. Returns at once; what becomes of it is told by the call's events.
+   * Connect and go on with the session that this page had before it was loaded again, if there is one. Its calls are
+   * told by `restored`.
    *
-   * @param {string} to `sip:` or `tel:` URI, number, or user name
-   * @param {{video?: boolean}} [how] `video`: with our camera on
-   * @returns {Call}
+   * @returns {Promise<Welcome | null>} null when there is none, or no longer; rejected with `gateway-unreachable`
    */
-  call(to, { video = false } = {}) {
-    const call = new Call(this.#port(), { role: 'caller', remote: { uri: to, name: '' }, video });
-    this.#unborn.add(call);
-    call.start();
-    return call;
+  async resume() {
+    const kept = await this.#memory.take();
+    if (!kept) return null;
+    const end = performance.now() + Math.min(kept.ttl || RETURN, RETURN) * 1000;
+    for (;;) {
+      try {
+        if (!this.#channel) await this.connect();
+        return await this.#enter({ resume: kept.token }, kept.calls);
+      } catch (error) {
+        const { code } = error instanceof RtcgwError ? error : new RtcgwError('gateway-unreachable');
+        if (!PASSING.has(code)) break;
+        if (performance.now() > end) throw error;
+      }
+      await pause(RETURN_PAUSE * 1000);
+    }
+    this.#memory.forget();
+    this.#channel?.leave();
+    this.#channel = null;
+    return null;
   }
 
   /** Log out and close. Calls are hung up first. @returns {Promise<void>} */
   async close() {
     this.#comeback.stop();
     this.#credentials = null;
-    for (const call of this.calls) call.hangup();
-    const socket = this.#socket;
+    this.#token = '';
+    this.#hangUp();
+    this.#memory.forget();
+    const channel = this.#channel;
     if (this.open && this.#welcome) {
       await this.request({ type: 'LOGOUT' }).catch(() => undefined); // gone already: that is what we want
     }
-    socket?.close(1000);
+    channel?.close();
   }
 
   /**
@@ -246,92 +257,123 @@ export class Rtcgw extends EventTarget {
    * @param {number} [timeout] seconds
    * @returns {Promise<Message>} rejected with the gateway's ERROR, `no-reply` or `connection-lost`
    */
-  request(message, timeout = this.#options.timeout) {
-    if (!this.open) return Promise.reject(new RtcgwError('closed'));
-    const id = String(++this.#lastId);
-    return new Promise((resolve, reject) => {
-      const timer = globalThis.setTimeout(() => {
-        this.#pending.delete(id);
-        reject(new RtcgwError('no-reply'));
-      }, timeout * 1000);
-      this.#pending.set(id, { resolve, reject, timer });
-      this.#send({ ...message, id });
+  request(message, timeout) {
+    return this.#channel?.request(message, timeout) ?? Promise.reject(new RtcgwError('closed'));
+  }
+
+  // ---------------------------------------------------------------- calls
+
+  /**
+   * Call an address. Returns at once; what becomes of it is told by the call's events.
+   *
+   * @param {string} to `sip:` or `tel:` URI, number, or user name
+   * @param {{video?: boolean, anonymous?: boolean, headers?: Record<string, string>}} [how] `video`: with our camera on;
+   *   `anonymous`: the called is not to see who calls; `headers`: of those that the gateway lets pass
+   * @returns {Call}
+   */
+  call(to, how = {}) {
+    return this.#calls.place(to, how);
+  }
+
+  /**
+   * Take a call over that is on another page of the user's.
+   *
+   * @param {string} session of one of `others`
+   * @returns {Call} on its way here; where it cannot come it stays where it is, and this one ends
+   */
+  pull(session) {
+    return this.#calls.pull(session);
+  }
+
+  /**
+   * Make one conference of several calls.
+   *
+   * @param {Call[]} calls two and more, a conference among them where there is one already
+   * @returns {Promise<Call>} by which we take part; the others end. Rejected, all are as they were
+   */
+  merge(calls) {
+    return this.#calls.merge(calls);
+  }
+
+  /** The user has looked at the missed calls: all pages forget them. @returns {Promise<void>} */
+  seen() {
+    return this.#calls.seen();
+  }
+
+  // ---------------------------------------------------------------- inside
+
+  /** @returns {Channel} */
+  #makeChannel() {
+    /** @type {Channel} */
+    const channel = new Channel(
+      {
+        said: (message) => {
+          // That a call has left a connection that we have left ourselves is no news.
+          if (this.#channel === channel || message.code !== 'moved') this.#receive(message);
+        },
+        closed: (end) => {
+          if (this.#channel === channel) this.#closed(end);
+        },
+      },
+      this.#options.timeout,
+    );
+    return channel;
+  }
+
+  /**
+   * @param {Credentials | {resume: string}} words
+   * @param {import('./memory.js').KeptCall[]} [kept] what this page had before it was loaded again
+   * @returns {Promise<Welcome>}
+   */
+  async #enter(words, kept = []) {
+    const welcome = await this.#introduce(/** @type {Channel} */ (this.#channel), words);
+    this.#settle(welcome);
+    this.#calls.takeUp(welcome, kept);
+    this.#keep();
+    return welcome;
+  }
+
+  /**
+   * @param {Channel | null} channel
+   * @param {Credentials | {resume: string}} words
+   * @returns {Promise<Welcome>}
+   */
+  async #introduce(channel, words) {
+    if (!channel) throw new RtcgwError('closed');
+    const about = { version: '1.0', capabilities: CAPABILITIES, client: CLIENT };
+    const reply = await channel.request({ type: 'LOGIN', ...words, ...about }).catch((error) => {
+      // The same word ends calls that the network refuses; here it is about the user.
+      throw error.code === 'auth-failed' ? new RtcgwError('login-refused', error.text) : error;
     });
+    return readWelcome(reply);
   }
 
-  /** @param {Message} message */
-  #send(message) {
-    this.#socket?.send(JSON.stringify(message));
+  /** @param {Welcome} welcome we are logged in */
+  #settle(welcome) {
+    this.#welcome = welcome;
+    this.#token = welcome.resume;
+    globalThis.clearInterval(this.#pingTimer);
+    if (welcome.ping > 0) this.#pingTimer = globalThis.setInterval(() => this.#ping(this.#options.timeout), welcome.ping * 1000);
+    this.#unwatch();
+    this.#unwatch = watchNetwork(() => this.#networkChanged());
+    this.#relays.use(welcome.iceServers, welcome.iceTtl);
   }
 
-  /** What a call may use of its connection. @returns {import('./call.js').CallPort} */
-  #port() {
-    const { audio, microphone, camera, warm, answerVideo, relayOnly, rtc } = this.#options;
-    const { capabilities = [], grace = 0, ladder = '' } = this.#welcome ?? {};
-    return {
-      audio,
-      microphone,
-      camera,
-      warm,
-      answerVideo,
-      relays: this.#relays,
-      configuration: () => ({
-        iceServers: this.#relays.servers,
-        iceTransportPolicy: relayOnly ? 'relay' : 'all',
-        // Not max-bundle: phones that talk to browsers directly know no BUNDLE, and their descriptions were refused.
-        bundlePolicy: 'balanced',
-        ...rtc,
-      }),
-      can: (name) => capabilities.includes(name),
-      acknowledges: ladder === 'patent',
-      grace,
-      open: () => this.open && this.#welcome !== null,
-      check: () => this.check(),
-      request: (message, timeout) => this.request(message, timeout),
-      adopt: (call, session) => {
-        this.#unborn.delete(call);
-        this.#calls.set(session, call);
-      },
-      forget: (call) => {
-        this.#unborn.delete(call);
-        if (call.session && this.#calls.get(call.session) === call) this.#calls.delete(call.session);
-        if (call.session && !this.open) this.#abandoned.add(call.session);
-      },
-    };
+  /** What the next page of this tab is to find. */
+  #keep() {
+    if (this.#token) this.#memory.keep({ token: this.#token, ttl: this.#welcome?.resumeTtl ?? RETURN, calls: this.#calls.kept });
   }
 
-  /** @param {unknown} data one frame */
-  #receive(data) {
-    const message = parse(data);
-    if (!message) return;
-    const id = message.id === undefined ? '' : String(message.id);
-    const waiting = this.#pending.get(id);
-    if (waiting) {
-      this.#pending.delete(id);
-      globalThis.clearTimeout(waiting.timer);
-      if (message.type === 'ERROR') waiting.reject(new RtcgwError(text(message.code), text(message.text)));
-      else waiting.resolve(message);
-      return;
-    }
-    const call = this.#calls.get(text(message.session));
-    if (call) call.receive(message);
-    else if (message.type === 'OFFER' && message.session) this.#incoming(message);
+  #hangUp() {
+    for (const call of this.calls) call.hangup();
+  }
+
+  /** @param {Message} message that replies to no request */
+  #receive(message) {
+    if (this.#calls.hear(message)) return;
+    if (message.type === 'RECONNECT') this.#moveOver();
     else if (message.type === 'ERROR') this.#emit('error', { code: text(message.code), text: text(message.text) });
     else this.#emit('unknown', { message });
-  }
-
-  /** @param {Message} message an OFFER for a session that is new to us */
-  #incoming(message) {
-    const from = /** @type {Record<string, unknown>} */ (message.from ?? {});
-    const call = new Call(this.#port(), {
-      role: 'callee',
-      remote: { uri: text(from.uri), name: text(from.name) },
-      session: text(message.session),
-      offer: text(message.sdp),
-    });
-    this.#calls.set(text(message.session), call);
-    call.start();
-    if (call.state === State.CALLING) this.#emit('incoming', { call });
   }
 
   /**
@@ -339,50 +381,32 @@ export class Rtcgw extends EventTarget {
    * @returns {Promise<boolean>} whether there is a sign of life; without one the connection is given up
    */
   async #ping(timeout) {
-    const socket = this.#socket;
-    if (!this.open) return false;
+    const channel = this.#channel;
+    if (!channel?.open) return false;
     const asked = performance.now();
     try {
-      await this.request({ type: 'PING' }, timeout);
+      await channel.request({ type: 'PING' }, timeout);
     } catch (error) {
       // An ERROR is a sign of life too; silence is not.
       const code = error instanceof RtcgwError ? error.code : '';
-      if (code === 'no-reply') this.#drop(socket, 4000, 'no reply to PING');
+      if (code === 'no-reply') channel.drop(4000, 'no reply to PING');
       if (code === 'no-reply' || code === 'connection-lost') return false;
     }
     this.#roundTrip = performance.now() - asked;
     return true;
   }
 
-  /**
-   * Give a connection up at once: its own farewell may take the browser many seconds.
-   *
-   * @param {WebSocket | null} socket
-   * @param {number} code
-   * @param {string} reason
-   */
-  #drop(socket, code, reason) {
-    if (!socket || this.#socket !== socket) return;
-    this.#socket = null;
-    socket.close(code, reason);
-    this.#closed({ code, reason });
-  }
-
-  /** @param {{code: number, reason: string}} event */
+  /** @param {{code: number, reason: string}} end of the connection in use */
   #closed({ code, reason }) {
     const welcome = this.#welcome;
     const missed = welcome !== null || !this.#comeback.active;
     globalThis.clearInterval(this.#pingTimer);
     this.#relays.stop();
-    this.#socket = null;
+    this.#channel = null;
     this.#welcome = null;
-    for (const waiting of this.#pending.values()) {
-      globalThis.clearTimeout(waiting.timer);
-      waiting.reject(new RtcgwError('connection-lost', reason));
-    }
-    this.#pending.clear();
     if (welcome) for (const call of this.calls) call.connectionLost(welcome.grace);
-    const again = welcome && this.#credentials && this.#options.reconnect && code !== LOGIN_OVER;
+    const known = this.#token !== '' || this.#credentials !== null;
+    const again = welcome && known && this.#options.reconnect && code !== LOGIN_OVER;
     if (!again && !this.#comeback.active) this.#unwatch();
     if (missed) {
       const said = reason || sentence(code === 1000 ? 'hangup' : 'connection-lost');
@@ -396,22 +420,65 @@ export class Rtcgw extends EventTarget {
    * @returns {Promise<boolean>} whether there is nothing more to try
    */
   async #comeBack(limit) {
-    const { reconnect } = this.#options;
     try {
-      const credentials = typeof reconnect === 'function' ? await reconnect() : this.#credentials;
-      if (!credentials) return true;
-      if (!this.#socket) await this.connect(limit);
-      const welcome = await this.login(credentials);
-      this.#emit('back', { welcome });
+      if (!this.#channel) await this.connect(limit);
+      const welcome = (await this.#enterByToken()) ?? (await this.#enterAnew());
+      if (welcome) this.#emit('back', { welcome });
       return true;
     } catch (error) {
       const { code, message } = error instanceof RtcgwError ? error : new RtcgwError('gateway-unreachable');
       if (PASSING.has(code)) return false;
       this.#credentials = null;
+      this.#token = '';
+      this.#memory.forget();
       this.#emit('refused', { code, text: message });
       for (const call of this.calls) call.connectionLost(0);
       return true;
     }
+  }
+
+  /** @returns {Promise<Welcome | null>} null where there is no token, or none that is still good */
+  async #enterByToken() {
+    if (!this.#token) return null;
+    try {
+      return await this.#enter({ resume: this.#token });
+    } catch (error) {
+      const code = error instanceof RtcgwError ? error.code : '';
+      if (PASSING.has(code) || !(this.#credentials || typeof this.#options.reconnect === 'function')) throw error;
+      this.#token = '';
+      return null;
+    }
+  }
+
+  /** @returns {Promise<Welcome | null>} null where there is nothing to log in with */
+  async #enterAnew() {
+    const { reconnect } = this.#options;
+    const credentials = typeof reconnect === 'function' ? await reconnect() : this.#credentials;
+    return credentials ? this.#enter(credentials) : null;
+  }
+
+  /** The gateway is about to close this connection: have another one first. Sound does not depend on either. */
+  async #moveOver() {
+    const old = this.#channel;
+    if (this.#moving || !old || !this.#token) return; // without a token, the usual way back once it is closed
+    this.#moving = true;
+    const next = this.#makeChannel();
+    try {
+      await next.connect(this.url, this.#options.WebSocket, this.#options.timeout);
+      await old.quiet(QUIET);
+      if (this.#channel !== old) throw new RtcgwError('connection-lost');
+      // From here on what is asked follows the LOGIN, and what becomes of the old connection is no loss.
+      this.#channel = next;
+      this.#settle(await this.#introduce(next, { resume: this.#token }));
+      this.#calls.moveOver(/** @type {Welcome} */ (this.#welcome));
+      this.#keep();
+      old.leave();
+    } catch {
+      if (this.#channel === next) this.#channel = old;
+      next.leave();
+      if (this.#channel === old && !old.open) this.#closed({ code: 1006, reason: '' });
+    }
+    this.#moving = false;
   }
 
   #networkChanged() {

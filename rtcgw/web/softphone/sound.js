@@ -7,7 +7,7 @@
 
 import { Changes } from './changes.js';
 import { Devices } from './devices.js';
-import { RtcgwError, asError } from './errors.js';
+import { RtcgwError, asError, sentence } from './errors.js';
 import { nominatedPair } from './media.js';
 import { Peering } from './peering.js';
 import { QualityMeter } from './quality.js';
@@ -20,7 +20,9 @@ const PATIENCE = 15;
 const TONE_PAUSE = 2000;
 const TONES = /[^,]{1,32}|,/g;
 /** Refusals after which an ICE restart may be tried again. */
-const PASSING = new Set(['conflict', 'connection-lost', 'closed', 'no-reply']);
+const PASSING = new Set(['conflict', 'illegal-state', 'connection-lost', 'closed', 'no-reply']);
+/** Milliseconds for which an old peer connection speaks on that a new one replaces. */
+const OVERLAP = 5000;
 /** What a TURN server says to those it does not serve (RFC 8656 §19): not authorised, stale, over quota. */
 const REFUSED = new Set([401, 403, 438, 441, 486]);
 
@@ -32,7 +34,12 @@ const REFUSED = new Set([401, 403, 438, 441, 486]);
  * @property {<T>(work: () => Promise<T>) => Promise<T>} turn
  * @property {(type: string, fields?: Record<string, unknown>) => Promise<import('./rtcgw.js').Message>} ask
  * @property {(type: string, fields?: Record<string, unknown>) => void} tell
+ * @property {(work: () => Promise<unknown>) => Promise<void>} inOrder a turn whose failure ends the call
  * @property {(type: string, detail: unknown) => void} emit
+ * @property {() => boolean} calling whether it has not been answered yet, and is not over
+ * @property {() => number} since when it was answered, ms since the epoch; 0 for now
+ * @property {(since: number) => void} answered both sides know it; `since` as before
+ * @property {() => void} waits the gateway has us again, and nobody has answered yet
  * @property {(lost: boolean) => void} reloading whether the sound is being got back
  * @property {(error: RtcgwError) => void} fail it cannot go on
  */
@@ -44,10 +51,14 @@ export class Sound {
   /** @type {QualityMeter | null} */ #meter = null;
   #recovery;
   #everConnected = false;
+  #begun = false;
+  #silent = false;
   /** @type {RtcgwError | null} */ #relayError = null;
+  /** @type {Map<Peering, MediaStreamTrack[]>} what each of them brings */ #brought = new Map();
+  /** @type {(() => void) | null} lets the one go that has been replaced */ #letGo = null;
 
   /**
-   * @param {import('./call.js').CallPort} port
+   * @param {import('./calls.js').CallPort} port
    * @param {Line} line
    */
   constructor(port, line) {
@@ -60,6 +71,11 @@ export class Sound {
     this.remote = new MediaStream();
   }
 
+  /** Whether both sides have spoken, or could have. @returns {boolean} */
+  get begun() {
+    return this.#begun;
+  }
+
   /** @returns {RTCPeerConnection | null} */
   get peer() {
     return this.#peering?.peer ?? null;
@@ -67,7 +83,10 @@ export class Sound {
 
   /** Made when it is first wanted. @returns {Peering} */
   get peering() {
-    this.#peering ??= this.#prepare();
+    if (!this.#peering) {
+      this.#peering = this.#prepare();
+      this.#meter = this.#measure(this.#peering);
+    }
     return this.#peering;
   }
 
@@ -87,28 +106,91 @@ export class Sound {
     return true;
   }
 
-  /** Put what the devices give on its way. */
-  async carry() {
-    await this.peering.carry('audio', this.devices.track('audio'));
-    if (this.devices.camera) await this.peering.carry('video', this.devices.track('video'));
+  /** Open the microphone where it is not open yet. @returns {Promise<boolean>} as `open` */
+  async ready() {
+    return this.devices.track('audio') ? !this.#line.over() : this.open(this.devices.camera !== null);
   }
 
-  /** Let the other side be heard. */
-  listen() {
+  /** Put what the devices give on its way. @param {Peering} [peering] the one in use where left out */
+  async carry(peering = this.peering) {
+    await peering.carry('audio', this.devices.track('audio'));
+    if (this.devices.camera) await peering.carry('video', this.devices.track('video'));
+  }
+
+  /** Let the other side be heard, unless the call is on hold. @returns {Promise<boolean>} whether the browser plays it */
+  async listen() {
     const { audio } = this.#port;
-    if (!audio || this.#line.over()) return;
+    if (!audio || this.#silent || this.#line.over()) return true;
     if (audio.srcObject !== this.remote) audio.srcObject = this.remote;
-    // Refused only where the user has not touched the page; then its own controls are the way.
-    audio.play().catch(() => undefined);
+    try {
+      await audio.play();
+    } catch (error) {
+      // Refused where the user has not touched the page since it was loaded. Cut short by another stream, it is no matter.
+      const blocked = error instanceof Error && error.name === 'NotAllowedError';
+      if (blocked) this.#line.emit('trouble', { code: 'playback-blocked', text: sentence('playback-blocked') });
+      return !blocked;
+    }
+    return true;
+  }
+
+  /** Nothing goes out and nothing is heard, or both again. @param {boolean} silent */
+  silence(silent) {
+    const { audio } = this.#port;
+    this.#silent = silent;
+    this.devices.silence(silent);
+    for (const track of this.remote.getTracks()) track.enabled = !silent;
+    if (!silent) this.listen();
+    else if (audio?.srcObject === this.remote) audio.srcObject = null;
   }
 
   /** The call has been answered: from now on sound is missed when it does not come. */
   begin() {
+    this.#begun = true;
     this.listen();
     this.changes.report();
     this.#recovery.watch(this.#port.grace || PATIENCE);
     this.#meter?.start();
     if (this.#peering?.pending) this.changes.offer().catch(() => undefined);
+  }
+
+  // ---------------------------------------------------------------- another peer connection
+
+  /** One that is not yet in use. @returns {Peering} */
+  another() {
+    return this.#prepare();
+  }
+
+  /**
+   * Use another one from now on. The old one speaks on until the new one is connected, so that no word is lost.
+   *
+   * @param {Peering} next of `another`
+   */
+  goOnWith(next) {
+    const old = this.#peering;
+    this.#letGo?.();
+    this.#peering = next;
+    this.#meter?.stop();
+    this.#meter = this.#measure(next);
+    if (this.#begun) this.#meter.start();
+    const timer = globalThis.setTimeout(() => this.#letGo?.(), OVERLAP);
+    this.#letGo = () => {
+      globalThis.clearTimeout(timer);
+      this.#letGo = null;
+      if (old) this.#brought.delete(old);
+      old?.close();
+      this.#show(next);
+    };
+    if (!old || next.connected) this.#letGo();
+  }
+
+  /** What was begun is of no use: the call begins anew with another one. */
+  discard() {
+    const old = this.#peering;
+    this.#peering = null;
+    this.#meter?.stop();
+    if (old) this.#brought.delete(old);
+    old?.close();
+    for (const track of this.remote.getTracks()) this.remote.removeTrack(track);
   }
 
   /**
@@ -145,6 +227,7 @@ export class Sound {
   }
 
   close() {
+    this.#letGo?.();
     this.#recovery.stop();
     this.#meter?.stop();
     this.devices.close();
@@ -158,29 +241,57 @@ export class Sound {
   /** @returns {Peering} */
   #prepare() {
     const peering = new Peering(this.#port.configuration(), {
-      heard: (track) => this.#heard(track),
-      changed: (state) => this.#changed(state),
+      heard: (track) => this.#heard(peering, track),
+      changed: (state) => this.#changed(peering, state),
       candidate: (fields) => {
         if (this.#port.can('trickle')) this.#line.tell('CANDIDATE', fields);
       },
       refused: (error) => this.#relayRefused(error),
     });
-    this.#meter = new QualityMeter(peering.peer, (quality) => this.#line.emit('quality', quality));
+    this.#brought.set(peering, []);
     return peering;
   }
 
-  /** @param {MediaStreamTrack} track */
-  #heard(track) {
+  /** @param {Peering} peering */
+  #measure(peering) {
+    return new QualityMeter(peering.peer, (quality) => this.#line.emit('quality', quality));
+  }
+
+  /**
+   * @param {Peering} peering
+   * @param {MediaStreamTrack} track
+   */
+  #heard(peering, track) {
+    this.#brought.get(peering)?.push(track);
+    if (peering !== this.#peering || this.#letGo) return; // it is shown when the other one is let go
+    track.enabled = !this.#silent;
     this.remote.addTrack(track);
     if (this.#line.hears()) this.listen();
   }
 
-  /** @param {RTCPeerConnectionState} state */
-  #changed(state) {
-    if (this.#line.over()) return;
+  /** @param {Peering} peering whose tracks are the other side's, and nobody else's */
+  #show(peering) {
+    const tracks = this.#brought.get(peering) ?? [];
+    for (const track of tracks) {
+      track.enabled = !this.#silent;
+      this.remote.addTrack(track);
+    }
+    // In this order a player is at no moment without a track.
+    for (const track of this.remote.getTracks()) if (!tracks.includes(track)) this.remote.removeTrack(track);
+    if (this.#line.hears()) this.listen();
+  }
+
+  /**
+   * @param {Peering} peering
+   * @param {RTCPeerConnectionState} state
+   */
+  #changed(peering, state) {
+    // One that is being replaced has no say any more.
+    if (this.#line.over() || peering !== this.#peering) return;
     this.#line.emit('media', { state });
     if (state === 'connected') {
       this.#everConnected = true;
+      this.#letGo?.();
       this.#reportPair();
     }
     if (state !== 'failed' && state !== 'disconnected') return;

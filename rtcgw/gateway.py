@@ -149,8 +149,10 @@ def build(config: Config, reactor: Any, now: Callable[[], float] = time.time) ->
     users = Users(config.users, config.profiles, call.max_calls_per_user, reactor)
     table = MemoryTable(reactor, limit=2 * call.max_calls, linger=64 * sip.t1)
     media = media_backend(config.media, reactor)
-    junction = Junction(users, profiles, table, reactor, call, sip.t1, config.peers.of)
-    limits = Limits(call.max_calls, call.ring_time, warm_start=call.ladder != "patent", emergency=Emergency.of(call.emergency))
+    session = sip.session_expires, sip.min_se
+    junction = Junction(users, profiles, table, reactor, call, sip.t1, config.peers.of, *session)
+    emergency = Emergency.of(call.emergency)
+    limits = Limits(call.max_calls, call.ring_time, warm_start=call.ladder != "patent", emergency=emergency)
     translator = Translator(reactor, junction, media, DirectBackend(reactor), table, limits)
     junction.translator = translator
     profiles.on_change = junction.registration_changed
@@ -161,6 +163,7 @@ def build(config: Config, reactor: Any, now: Callable[[], float] = time.time) ->
         junction.invited,
         lambda: translator.draining or translator.full,
         peers=config.peers.of,
+        min_se=sip.min_se,
     )
     layer.user = routing
     try:

@@ -21,6 +21,8 @@ from rtcgw.ims.profiles import Profiles
 from rtcgw.ims.registration import RegState
 from rtcgw.ims.useragent import ImsUserAgent
 from rtcgw.media.backend import Access
+from rtcgw.model.defaults import MIN_SE
+from rtcgw.model.emergency import Emergency
 from rtcgw.model.events import Description, Kind, Setup
 from rtcgw.model.identity import Identity, SessionId, User, new_session_id
 from rtcgw.model.peer import PLAIN_PEER, PeerProfile
@@ -37,7 +39,7 @@ from rtcgw.translator.fork import Fork
 from rtcgw.translator.leg import ILeg
 from rtcgw.translator.sipdialog import sdp_of
 from rtcgw.translator.sipleg import SipLeg
-from rtcgw.translator.sipstate import Ladder
+from rtcgw.translator.sipstate import Ladder, Policy
 from rtcgw.translator.siptable import incoming, outgoing
 
 if TYPE_CHECKING:
@@ -59,7 +61,8 @@ def _all_plain(uri: str) -> PeerProfile:
 class Junction:
     """Knows the users and the profiles, and makes the legs. `translator` is set once it is built.
 
-    `peers` says what the party of the core at a URI is like.
+    `peers` says what the party of the core at a URI is like. `session_expires` and `min_se` are those of
+    `sipstate.Ladder`.
     """
 
     _users: Users
@@ -69,11 +72,16 @@ class Junction:
     _settings: CallSettings
     _t1: float = 0.5
     _peers: Callable[[str], PeerProfile] = _all_plain
+    _session_expires: int = 0
+    _min_se: int = MIN_SE
     _ladder: Ladder = field(init=False)
+    _policy: Policy = field(init=False)
     translator: Translator = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._ladder = Ladder(self._settings.ladder == "patent", self._settings.hold_max, self._t1)
+        self._policy = Policy(self._settings.redirects, Emergency.of(self._settings.emergency))
+        patent = self._settings.ladder == "patent"
+        self._ladder = Ladder(patent, self._settings.hold_max, self._t1, self._session_expires, self._min_se)
 
     # -- for the translator ----------------------------------------------------------------
 
@@ -96,19 +104,22 @@ class Junction:
         return self._peers(setup.caller.uri) if caller is Access.CORE else PLAIN_PEER
 
     def web_leg(self, setup: Setup, session: SessionId) -> ILeg:
-        """See `IDestinations`: one device rings by itself, several ring together."""
+        """See `IDestinations`: all devices that are there ring, and those that come while it rings."""
         user = self._users.locate(setup.callee.uri)
         legs: list[ILeg] = [] if user is None else list(self._users.ring(user.name, session))
-        if not legs:
+        if user is None or not legs:
             raise Unreachable(Reason.OFFLINE if self._settings.offline == "480" else Reason.NOT_FOUND)
-        return legs[0] if len(legs) == 1 else Fork(session, legs, self._clock)
+        fork = Fork(session, legs, self._clock, grace=self._settings.grace)
+        self._users.sessions[user.name].expect(fork)
+        return fork
 
     def ims_leg(self, setup: Setup, session: SessionId) -> ILeg:
         """See `IDestinations`: through the caller's own profile, else the least loaded one."""
         caller: User | None = self._users.locate(setup.caller.uri)
         agent = self._profiles.choose(caller)
         peer = self._peers(setup.callee.uri)
-        return outgoing(session, agent, self._clock, self._ladder, self._on_dialog(session, agent), peer=peer)
+        entered = self._on_dialog(session, agent)
+        return outgoing(session, agent, self._clock, self._ladder, entered, peer=peer, policy=self._policy)
 
     # -- for the routing function ------------------------------------------------------------
 

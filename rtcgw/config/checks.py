@@ -91,6 +91,9 @@ def _check_call(call: Call) -> list[str]:
 
 def _check_sip(sip: Sip) -> list[str]:
     problems = []
+    if 0 < sip.session_expires < sip.min_se:
+        found = f"found {sip.session_expires}"
+        problems.append(f"[sip] session_expires: {found}; allowed: 0, or at least min_se ({sip.min_se})")
     if sip.t1 > sip.t2:
         problems.append(f"[sip] t2: found {sip.t2:g}; allowed: not less than t1, {sip.t1:g}")
     if sip.listen.startswith("ssl:") and not sip.peer.startswith("tls:"):

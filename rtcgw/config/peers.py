@@ -75,6 +75,9 @@ class PeerKeys:
         "What callers hear before the answer. auto: the network's sound where it comes, else their own tone. "
         "local: their own tone. network: the network's sound.",
     ] = EarlyMedia.AUTO
+    history: Annotated[
+        bool, Flag(), "Add History-Info (RFC 7044) to a call that a 3xx has sent on: whom it was meant for, and why."
+    ] = False
     uri: Annotated[
         UriForm,
         words(UriForm),
@@ -145,6 +148,7 @@ def _profile(name: str, keys: PeerKeys, codecs: tuple[str, ...]) -> PeerProfile:
         srtp=keys.srtp,
         preconditions=keys.preconditions,
         early_media=keys.early_media,
+        history=keys.history,
         uri=keys.uri,
         dtmf=keys.dtmf,
         ptime=keys.ptime,

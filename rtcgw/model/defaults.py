@@ -14,6 +14,8 @@ EXPIRES_REGISTER: Final = 600_000
 """Seconds; TS 24.229 §5.1.1.2.1."""
 MIN_SE: Final = 90
 """Seconds; RFC 4028 §5."""
+SESSION_EXPIRES: Final = 1800
+"""Seconds; RFC 4028 §4."""
 SDP_SESSION_NAME: Final = "-"
 """RFC 3264 §5."""
 PTIME: Final = 20

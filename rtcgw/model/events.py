@@ -101,6 +101,9 @@ class Progress:
     sounds: bool | None = None
     """Whether the callee's network says that it sends sound before the answer (P-Early-Media, RFC 5009 §8);
     None: it says nothing."""
+    another: bool = False
+    """It is about another callee than so far, of those that the call has been forked or sent on to: what was said of
+    sound before is void, and a description replaces the earlier one."""
 
 
 @frozen

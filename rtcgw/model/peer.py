@@ -101,6 +101,8 @@ class PeerProfile:
     preconditions: bool = False
     """Offer and answer QoS preconditions (RFC 3312). Off: required ones are refused with 420."""
     early_media: EarlyMedia = EarlyMedia.AUTO
+    history: bool = False
+    """Say in a call that is sent on whom it was meant for before (History-Info, RFC 7044)."""
     uri: UriForm = UriForm.KEEP
     dtmf: Dtmf = Dtmf.RTP
     ptime: int = PTIME

@@ -49,7 +49,7 @@ class RingEvent(Symbol):
     HUSH = "network says it sends none"
     PACKET = "sound comes"
     LULL = "no sound comes any more"
-    RETRIED = "the set-up is tried again"
+    RETRIED = "another callee, or the set-up is tried again"
     ANSWERED = "answered"
 
 
@@ -66,6 +66,8 @@ class RingTone:
     def progressed(self, event: Progress) -> None:
         """The callee's side has said something. What it says of its sound is taken before its ringing."""
         handle = self.machine.handle
+        if event.another:
+            handle(RingEvent.RETRIED)
         if self._habit is not EarlyMedia.LOCAL:
             trusted = self._habit is EarlyMedia.NETWORK
             if event.description is not None:

@@ -107,6 +107,32 @@ class Early:
     """Whether one of them carried a description: that of an INVITE's offer is then answered in this dialog."""
     agreed: str | None = None
     """The callee's description by the last change agreed since, which its 2xx may not know of."""
+    sdp: str | None = None
+    """Its description in a 1xx."""
+    sounds: bool | None = None
+    """Whether its network says that it sends sound before the answer; the last word holds."""
+    over: bool = False
+    """It has ended (199); kept so that a 1xx on its way makes no new one."""
+
+    @property
+    def tag(self) -> str:
+        """Its To tag."""
+        return self.dialog.id.remote_tag
+
+    @property
+    def description(self) -> str | None:
+        """What holds of the callee's in this dialog."""
+        return self.agreed or self.sdp
+
+    @property
+    def rank(self) -> int:
+        """By what it may be chosen for sound: it sends some, says nothing, sends none."""
+        return 1 if self.sounds is None else 2 if self.sounds else 0
+
+    def heard(self, sdp: str | None, sounds: bool | None) -> None:
+        """What a 1xx says of its media; where it says nothing, what was said before holds."""
+        self.sdp = sdp or self.sdp
+        self.sounds = self.sounds if sounds is None else sounds
 
 
 @define
@@ -129,9 +155,38 @@ class EarlyDialogs:
         if not tag:
             return None
         early = self._dialogs.get(tag)
-        if early is None and len(self._dialogs) < FORK_LIMIT:
+        if early is None and self._room():
             early = self._dialogs[tag] = Early(self.dialog(request, response))
         return early
+
+    def _room(self) -> bool:
+        """Whether another dialog may be followed; one that is over gives up its place, as in a hunt through a list."""
+        if len(self._dialogs) < FORK_LIMIT:
+            return True
+        old = next((tag for tag, early in self._dialogs.items() if early.over), None)
+        if old is not None:
+            del self._dialogs[old]
+        return old is not None
+
+    def known(self, tag: str) -> Early | None:
+        """The early dialog of this To tag."""
+        return self._dialogs.get(tag)
+
+    @property
+    def chosen(self) -> Early | None:
+        """The early dialog whose description the caller has."""
+        return None if self.described is None else self._dialogs.get(self.described)
+
+    def best(self) -> str | None:
+        """The To tag of the dialog to be heard: by rank, the chosen one before its equals, then the oldest."""
+        live = [early for early in self._dialogs.values() if early.sdp is not None and not early.over]
+        best = max(live, key=lambda early: (early.rank, early.tag == self.described), default=None)
+        return None if best is None else best.tag
+
+    def finish(self, early: Early) -> None:
+        """This dialog is over: nothing in it is acknowledged or heard any more."""
+        early.over, early.sdp, early.agreed = True, None, None
+        self._held = deque(held for held in self._held if held[0] is not early)
 
     def dialog(self, request: Request, response: Response) -> Dialog:
         """The dialog that a response to our INVITE makes."""

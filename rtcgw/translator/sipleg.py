@@ -10,7 +10,7 @@ leg decides when to say INVITE, PRACK, ACK, CANCEL, BYE and 1xx-6xx; the transac
 it repeat them. This module holds the leg's data, its two doors (orders from the parent, news
 from the transactions) and what both roles do; `sipuac.py` and `sipuas.py` hold the actions
 of one role, `siptable.py` the table and the two ways to make a leg. Changes of the session are
-`sipchange.py`'s (ours) and `sipanswers.py`'s (the peer's), INFO is `sipinfo.py`'s.
+`sipchange.py`'s (ours) and `sipanswers.py`'s (the peer's), INFO is `sipinfo.py`'s, the session timer `siptimer.py`'s.
 
 PRACK and ACK never wait for a browser (RFC 3262 §3 and RFC 3261 §13.3.1.4 would end the
 call), but for two cases: the answer must travel in them (offerless set-up), or
@@ -31,6 +31,7 @@ from rtcgw.media.backend import Access
 from rtcgw.model.events import (
     Accept,
     Confirm,
+    Connected,
     Description,
     End,
     Event,
@@ -49,16 +50,21 @@ from rtcgw.model.peer import PLAIN_PEER, PeerProfile
 from rtcgw.model.reason import Reason
 from rtcgw.sip.dialog import Dialog, DialogId
 from rtcgw.sip.headers import HeaderError
-from rtcgw.sip.message import Request, Response, make_response
+from rtcgw.sip.message import Message, Request, Response, make_response
+from rtcgw.sip.parties import asserted
+from rtcgw.sip.reasons import of_bye
 from rtcgw.sip.transaction import ClientTransaction, Failure, IClientUser, IServerUser, ServerTransaction
+from rtcgw.translator import siptimer
 from rtcgw.translator.leg import ILeg, ILegParent, LegView
 from rtcgw.translator.sipanswers import Answers, Change
 from rtcgw.translator.sipchange import Asking
 from rtcgw.translator.sipdialog import Ask, EarlyDialogs, reason_header, sdp_of
 from rtcgw.translator.sipinfo import Infos
+from rtcgw.translator.sipmoves import FOLLOWED, Redirects
 from rtcgw.translator.siporigin import Thread
 from rtcgw.translator.sipport import IDialogOwner, ISipPort
-from rtcgw.translator.sipstate import Input, Ladder, State
+from rtcgw.translator.sipstate import Input, Ladder, Policy, State
+from rtcgw.translator.siptimer import SessionTimer
 
 log = Logger()
 
@@ -116,9 +122,15 @@ class SipLeg:
         "owed",
         "parent",
         "peer",
+        "policy",
         "port",
+        "redirects",
+        "said",
         "session",
+        "setup",
+        "shown",
         "thread",
+        "timer",
         "told",
         "tx",
     )
@@ -133,6 +145,7 @@ class SipLeg:
         on_dialog: Callable[[DialogId], None],
         peer: PeerProfile = PLAIN_PEER,
         owner: bool = True,
+        policy: Policy = Policy(),  # noqa: B008 - frozen
     ) -> None:
         """`owner`: whether the Call-ID is ours."""
         self.session = session
@@ -149,6 +162,12 @@ class SipLeg:
         """Outgoing: the INVITE's transaction."""
         self.early = EarlyDialogs(port)
         """Outgoing: the forks."""
+        self.setup: Setup | None = None
+        """Outgoing: what is asked for."""
+        self.policy = policy
+        self.redirects: Redirects | None = None  # made with the first 3xx: most calls have none
+        self.shown = ""
+        """The key of the party at the other end, as the parent knows it."""
         self.barred: frozenset[str] = frozenset()
         """Outgoing: option tags that the callee has refused."""
         self.ack: Request | None = None
@@ -159,8 +178,11 @@ class SipLeg:
         """Incoming: what has been sent on the INVITE."""
         self.ending = End(Reason.HANGUP)
         """Incoming: why the call ends, while BYE waits for the ACK."""
-        self.change = Change(port, clock, ladder.t1, lambda: self.machine.handle(Input.UNACKED), peer)
+        self.change = Change(port, clock, ladder.t1, lambda: self.machine.handle(Input.UNACKED), self.agree, peer)
         self.asking = Asking(self, port, clock, owner, self._their_change, ladder.answer_wait)
+        self.said: str | None = None
+        """Our description that holds in the dialog: what a refresh by re-INVITE repeats."""
+        self.timer: SessionTimer | None = None  # made when somebody has agreed on an interval
         self.infos: Infos | None = None  # made with the first key or picture: most calls have none
         self.told = ""
         """The last description for the peer, until the leg moves."""
@@ -238,12 +260,20 @@ class SipLeg:
             return Input.SUCCESS if self.dialog is None else Input.AGAIN
         if status in (401, 407):
             return Input.CHALLENGED
+        if status == 422:
+            return Input.SHORT
+        if (status in FOLLOWED and self.policy.redirects) or self._more(status):
+            return Input.MOVED
         return Input.UNFIT if status in UNFIT else Input.REFUSED
+
+    def _more(self, status: int) -> bool:
+        """Whether a refusal leaves further addresses to try: one of them, not of all (6xx, §8.1.3.4, §21.6)."""
+        return self.redirects is not None and self.redirects.waiting and status < 600
 
     def got_failure(self, tx: ClientTransaction | ServerTransaction, failure: Failure) -> None:
         """See `IClientUser` and `IServerUser`: nothing came, or nothing could be sent."""
         if tx is self.tx:
-            self.machine.handle(Input.SILENCE, failure)
+            self.machine.handle(Input.MOVED if self._more(408) else Input.SILENCE, failure)
 
     def got_cancel(self, tx: ServerTransaction, cancel: Request) -> None:
         """See `IServerUser`."""
@@ -259,8 +289,8 @@ class SipLeg:
             return
         event = _METHODS.get(request.method)
         if event is not None:
-            if event is Input.CHANGE and dialog is not None:
-                dialog.refresh_target(request)
+            if event is Input.CHANGE:
+                _ = request.contact  # a broken one is refused here: whoever takes the change reads it again
             self.machine.handle(event, tx, request)
             return
         alive = request.method == "OPTIONS"
@@ -309,7 +339,7 @@ class SipLeg:
         """BYE from the peer."""
         tx.respond(make_response(request, 200, "OK"))
         self.forget()
-        self.report(End(Reason.HANGUP))
+        self.report(of_bye(request))
 
     def answer_bye(self, tx: ServerTransaction, request: Request) -> None:
         """BYE from the peer of a call that is ending anyway: both hung up at once."""
@@ -331,16 +361,51 @@ class SipLeg:
         """The answer to an offer that the peer made at our request."""
         self.asking.confirm(event)
 
-    def renewed(self, tag: str, sdp: str | None) -> None:
-        """See `sipchange.IAsker`: what a 2xx to the INVITE repeats, ours or the peer's, no longer holds."""
+    def renewed(self, tag: str, theirs: str | None, ours: str | None) -> None:
+        """See `IAsker`: what a 2xx to the INVITE repeats, ours or the peer's, no longer holds."""
+        self.said = ours or self.said
         if self.answers is not None:
             self.answers.replaced()
         else:
-            self.early.agree(tag, sdp)
+            self.early.agree(tag, theirs)
 
     def lost(self, end: End) -> None:
-        """See `sipchange.IAsker`."""
+        """See `IAsker`."""
         self.machine.handle(Input.LOST, end)
+
+    # -- the session timer -------------------------------------------------------------------
+
+    def propose(self, request: Request) -> None:
+        """See `IAsker`."""
+        siptimer.propose(self, request)
+
+    def extended(self, response: Response) -> None:
+        """See `IAsker`."""
+        siptimer.taken(self, response)
+
+    def longer(self, request: Request, response: Response) -> bool:
+        """See `IAsker`."""
+        return siptimer.longer(self, request, response)
+
+    def unrefreshed(self, pause: float | None) -> None:
+        """See `IAsker`."""
+        if self.timer is not None:
+            self.timer.refused(pause)
+
+    def refresh(self) -> bool:
+        """See `siptimer.ITimed`."""
+        dialog = self.dialog
+        return dialog is not None and self.machine.state is State.TALKING and self.asking.refresh(dialog, self.said)
+
+    def agree(self, request: Request, response: Response) -> None:
+        """A 2xx to the peer's change is about to go: now, and not before, has it moved the peer (RFC 6141 §5.4)."""
+        dialog = self.dialog or self.early.take(request.from_.tag or "")
+        if dialog is not None and request.method != "PRACK":
+            dialog.refresh_target(request)
+        if self.machine.state in (State.TALKING, State.ACCEPTED):
+            siptimer.grant(self, request, response)
+
+    # -- changes of the peer's -----------------------------------------------------------------
 
     def inform(self, event: Info | Keyframe) -> None:
         """Keys for the peer, or a wish for a whole picture."""
@@ -371,7 +436,18 @@ class SipLeg:
     def take_change(self, tx: ServerTransaction, request: Request) -> None:
         """See `sipchange.IAsker`: the parent answers it."""
         if self.change.begin(tx):
+            self.meet(request)
             self.report(Update(self.change.description(request)))
+
+    def meet(self, message: Message) -> None:
+        """Whom the network asserts at the other end: told where it is another one than the parent knows.
+
+        RFC 3325 §9.1, in a 2xx to our INVITE and in the peer's changes: after a forwarding or a transfer beyond us.
+        """
+        party = asserted(message)
+        if party is not None and party.key != self.shown:
+            self.shown = party.key
+            self.report(Connected(party))
 
     def _their_change(self) -> bool:
         return self.change.open
@@ -380,7 +456,7 @@ class SipLeg:
         """The change is taken."""
         asked = self.change.request
         if event.description is not None and asked is not None:
-            self.renewed(asked.from_.tag or "", sdp_of(asked))
+            self.renewed(asked.from_.tag or "", sdp_of(asked), event.description.sdp)
         self.change.accept(None if event.description is None else event.description.sdp)
 
     def unchanged(self, event: UpdateReject) -> None:
@@ -407,6 +483,8 @@ class SipLeg:
         self.asking.end()
         if self.infos is not None:
             self.infos.end()
+        if self.timer is not None:
+            self.timer.end()
         if self.answers is not None:
             self.answers.acked()
 

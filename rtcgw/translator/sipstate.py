@@ -10,6 +10,7 @@ from attrs import frozen
 
 from rtcgw.machine import Symbol
 from rtcgw.model import defaults
+from rtcgw.model.emergency import NONE, Emergency
 
 
 @frozen
@@ -22,11 +23,25 @@ class Ladder:
     """Seconds."""
     t1: float = 0.5
     """Seconds; RFC 3261 §17.1.1.1."""
+    session_expires: int = 0
+    """Seconds a session holds without a refresh, as we ask for it (RFC 4028); 0: we ask for none."""
+    min_se: int = defaults.MIN_SE
+    """Seconds; the least that we take."""
 
     @property
     def answer_wait(self) -> float:
         """Seconds that an answer owed in PRACK or ACK may take: 64*T1 less a margin."""
         return 60 * self.t1
+
+
+@frozen
+class Policy:
+    """What a call may do that is answered with another address."""
+
+    redirects: int = 5
+    """Addresses that may be tried in all (RFC 3261 §8.1.3.4); 0: a 3xx ends the call."""
+    emergency: Emergency = NONE
+    """Numbers that no redirection leads to."""
 
 
 class State(Symbol):
@@ -74,7 +89,9 @@ class Input(Symbol):
     CHALLENGED = "401/407"
     SUCCESS = "2xx"
     AGAIN = "2xx again"
+    MOVED = "3xx, or the next address is due"
     UNFIT = "415/420/488/580/606"
+    SHORT = "422"
     REFUSED = "3xx-6xx"
     SILENCE = "silence"
     ACK_SENT = "ACK sent"
@@ -97,6 +114,8 @@ class Asked(Symbol):
     IDLE = "idle"
     ASKED = "asked"
     """The request is out."""
+    REFRESHING = "refreshing"
+    """The request is out, and is about nothing but the session timer."""
     BACKING_OFF = "backing off"
     OWING = "answer owed"
     """The peer's offer has come in a 2xx."""
@@ -108,6 +127,7 @@ class Step(Symbol):
 
     ASK = "ask"
     BUSY = "ask, not possible now"
+    REFRESH = "refresh"
     CONFIRM = "answer for the ACK"
     THEIRS = "the peer's change"
     ELSEWHERE = "another dialog"
@@ -119,6 +139,7 @@ class Step(Symbol):
     CHALLENGED = "401/407"
     GLARE = "491"
     UNFIT = "405/501/504 to UPDATE"
+    SHORT = "422"
     REFUSED = "refused"
     LOST = "408/481/silence"
     DUE = "waited"

@@ -7,6 +7,7 @@ either a caller's or a callee's, so each table ignores the other role's states w
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
 
@@ -15,12 +16,15 @@ from rtcgw.model.identity import SessionId
 from rtcgw.model.peer import PLAIN_PEER, PeerProfile
 from rtcgw.sip.dialog import Dialog, DialogId, new_tag
 from rtcgw.sip.transaction import ServerTransaction
+from rtcgw.translator import sipforks as forks
+from rtcgw.translator import sipredirect as redirect
+from rtcgw.translator import siptimer
 from rtcgw.translator import sipuac as uac
 from rtcgw.translator import sipuas as uas
 from rtcgw.translator.sipanswers import Answers
 from rtcgw.translator.sipleg import SipLeg
 from rtcgw.translator.sipport import ISipPort
-from rtcgw.translator.sipstate import Input, Ladder, State
+from rtcgw.translator.sipstate import Input, Ladder, Policy, State
 
 _I, _S = Input, State
 _Rows = dict[tuple[State, Input], Row]
@@ -57,18 +61,20 @@ _OUTGOING: _Rows = {
     (_S.IDLE, _I.END): Row(_S.ENDED),
 
     (_S.CALLING, _I.UNPLACED): Row(_S.ENDED, (SipLeg.report_end,)),
-    (_S.CALLING, _I.PROVISIONAL): Row(_S.CALLING, (uac.progressed,)),
+    (_S.CALLING, _I.PROVISIONAL): Row(_S.CALLING, (forks.progressed,)),
     (_S.CALLING, _I.PROGRESS_ACK): Row(_S.CALLING, (uac.browser_acknowledged,)),
     (_S.CALLING, _I.HELD_ENOUGH): Row(_S.CALLING, (uac.prack_held_enough,)),
     (_S.CALLING, _I.CHALLENGED): Row(_S.CALLING, (uac.meet_challenge,)),
+    (_S.CALLING, _I.MOVED): Row(_S.CALLING, (redirect.follow,)),
     (_S.CALLING, _I.UNFIT): Row(_S.REFUSED_ONCE, (uac.unfit,)),
+    (_S.CALLING, _I.SHORT): Row(_S.CALLING, (uac.lengthen,)),
     (_S.CALLING, _I.REFUSED): Row(_S.ENDED, (uac.refused,)),
     (_S.CALLING, _I.SILENCE): Row(_S.ENDED, (uac.unheard,)),
     (_S.CALLING, _I.SUCCESS): Row(_S.ANSWERED, (uac.answered,)),
     (_S.CALLING, _I.END): Row(_S.CANCELLING, (uac.cancel,)),
     (_S.CALLING, _I.BYE): Row(_S.CALLING, (SipLeg.no_such,)),
     (_S.CALLING, _I.PRACK): Row(_S.CALLING, (SipLeg.no_such,)),
-    (_S.CALLING, _I.CHANGE): Row(_S.CALLING, (uac.changing_early,)),
+    (_S.CALLING, _I.CHANGE): Row(_S.CALLING, (forks.changing,)),
     (_S.CALLING, _I.INFO): Row(_S.CALLING, (SipLeg.informed,)),
     (_S.CALLING, _I.ASK): Row(_S.CALLING, (uac.ask_early,)),
     (_S.CALLING, _I.LOST): Row(_S.CANCELLING, (uac.cancel, SipLeg.report_end)),
@@ -86,7 +92,9 @@ _OUTGOING: _Rows = {
     (_S.REFUSED_ONCE, _I.INFO): Row(_S.REFUSED_ONCE, (SipLeg.no_such,)),
 
     (_S.CANCELLING, _I.CHALLENGED): Row(_S.ENDED, (uac.cleared,)),
+    (_S.CANCELLING, _I.MOVED): Row(_S.ENDED, (uac.cleared,)),
     (_S.CANCELLING, _I.UNFIT): Row(_S.ENDED, (uac.cleared,)),
+    (_S.CANCELLING, _I.SHORT): Row(_S.ENDED, (uac.cleared,)),
     (_S.CANCELLING, _I.REFUSED): Row(_S.ENDED, (uac.cleared,)),
     (_S.CANCELLING, _I.SILENCE): Row(_S.ENDED, (uac.cleared,)),
     (_S.CANCELLING, _I.SUCCESS): Row(_S.LEAVING, (uac.late_success,)),
@@ -171,7 +179,7 @@ _INCOMING: _Rows = {
 
 _CALLERS = {
     _I.SETUP, _I.UNPLACED, _I.PROGRESS_ACK, _I.CONFIRM, _I.PROVISIONAL, _I.CHALLENGED, _I.SUCCESS, _I.AGAIN,
-    _I.UNFIT, _I.REFUSED, _I.SILENCE, _I.ACK_SENT, _I.HELD_ENOUGH,
+    _I.MOVED, _I.UNFIT, _I.SHORT, _I.REFUSED, _I.SILENCE, _I.ACK_SENT, _I.HELD_ENOUGH,
 }
 """Inputs that only a caller's leg can meet."""
 _CALLEES = {_I.PROGRESS, _I.ACCEPT, _I.ACCEPT_LATER, _I.CANCEL, _I.UNPRACKED}
@@ -197,12 +205,12 @@ _OUTGOING_IGNORED = {
     },
     # The INVITE's transaction has had its 2xx: it says nothing more but that 2xx again.
     _S.ANSWERED: _CALLEES | {
-        _I.SETUP, _I.UNPLACED, _I.PROVISIONAL, _I.CHALLENGED, _I.SUCCESS, _I.UNFIT, _I.REFUSED, _I.SILENCE, _I.ACK,
-        _I.UNACKED, _I.BYE_DONE, _I.INFORM,
+        _I.SETUP, _I.UNPLACED, _I.PROVISIONAL, _I.CHALLENGED, _I.SUCCESS, _I.MOVED, _I.UNFIT, _I.SHORT, _I.REFUSED,
+        _I.SILENCE, _I.ACK, _I.UNACKED, _I.BYE_DONE, _I.INFORM,
     },
     _S.TALKING: _CALLEES | {
-        _I.SETUP, _I.UNPLACED, _I.PROVISIONAL, _I.CHALLENGED, _I.SUCCESS, _I.UNFIT, _I.REFUSED, _I.SILENCE,
-        _I.ACK_SENT, _I.HELD_ENOUGH, _I.BYE_DONE,
+        _I.SETUP, _I.UNPLACED, _I.PROVISIONAL, _I.CHALLENGED, _I.SUCCESS, _I.MOVED, _I.UNFIT, _I.SHORT, _I.REFUSED,
+        _I.SILENCE, _I.ACK_SENT, _I.HELD_ENOUGH, _I.BYE_DONE,
     },
     _S.LEAVING: _CALLEES | (_CALLERS - {_I.AGAIN}) | _OVER,
     _S.ENDED: _CALLEES | (_CALLERS - {_I.AGAIN, _I.SUCCESS}) | _OVER | {_I.BYE_DONE},
@@ -234,6 +242,9 @@ INCOMING: Table[State, Input] = Table(
 )
 
 
+_POLICY: Final = Policy()
+
+
 def _nobody(dialog: DialogId) -> None:
     """Nobody asked to hear of the dialog."""
 
@@ -245,9 +256,10 @@ def outgoing(
     ladder: Ladder,
     on_dialog: Callable[[DialogId], None] = _nobody,
     peer: PeerProfile = PLAIN_PEER,
+    policy: Policy = _POLICY,
 ) -> SipLeg:
     """A leg that will place a call when Setup is delivered to it."""
-    return SipLeg(session, port, clock, ladder, OUTGOING, on_dialog, peer)
+    return SipLeg(session, port, clock, ladder, OUTGOING, on_dialog, peer, policy=policy)
 
 
 def incoming(
@@ -272,6 +284,7 @@ def incoming(
         ladder.t1,
         lambda: leg.machine.handle(Input.UNPRACKED),
         lambda: leg.machine.handle(Input.UNACKED),
+        lambda request, response: siptimer.grant(leg, request, response),
         peer,
     )
     leg.history.append("<- INVITE")

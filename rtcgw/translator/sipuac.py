@@ -6,64 +6,80 @@ moved. RFC 3261 §13.2, §9.1; RFC 3262 §4.
 
 from __future__ import annotations
 
+from typing import Final
+
+from attrs import evolve
 from twisted.logger import Logger
 
-from rtcgw.model import defaults
 from rtcgw.model.events import (
     Accept,
     Confirm,
     Description,
     End,
     Kind,
-    Progress,
     ProgressAck,
     ProgressAcked,
     Setup,
-    Stage,
     Unacceptable,
     Update,
 )
+from rtcgw.model.identity import Identity
 from rtcgw.model.reason import Reason, from_status
+from rtcgw.sip.alternative import EMERGENCY, RESTORATION, alternative
 from rtcgw.sip.dialog import DialogId
 from rtcgw.sip.headers import CSeq
 from rtcgw.sip.message import Request, Response
+from rtcgw.sip.reasons import of_refusal
 from rtcgw.sip.transaction import Failure, ServerTransaction
 from rtcgw.sip.uri import UriError
 from rtcgw.translator.sipdialog import FORK_LIMIT, Ask, Early, EarlyDialogs, ack_of, put_sdp, reason_header, sdp_of
 from rtcgw.translator.sipleg import SipLeg
-from rtcgw.translator.sippeer import drop_options, require_preconditions, sounds_of, unsupported
+from rtcgw.translator.sippeer import drop_options, require_preconditions, unsupported
 from rtcgw.translator.sipstate import Input
 
 log = Logger()
+
+ALTERNATIVE_SERVICE: Final = 380
+"""Another service may do (RFC 3261 §21.3.5)."""
 
 _RELIABLE = frozenset({"100rel"})
 
 
 def place(leg: SipLeg, setup: Setup) -> None:
     """Send the INVITE."""
+    leg.setup, leg.shown = setup, setup.callee.key
     invite = _invite(leg, setup)
     if invite is not None:
-        _send(leg, invite)
+        send(leg, invite)
 
 
 def place_again(leg: SipLeg, setup: Setup) -> None:
     """The second try after a refusal of the first offer: the same call with the next number (RFC 3261 §8.1.3.5)."""
+    leg.setup = setup
+    leg.suit(leg.peer.fallback or leg.peer)
+    if leg.redirects is not None:
+        setup = evolve(setup, callee=Identity(leg.redirects.current.uri.text))
+    invite = invite_once_more(leg, setup)
+    if invite is not None:
+        send(leg, invite)
+
+
+def invite_once_more(leg: SipLeg, setup: Setup) -> Request | None:
+    """The INVITE of another try within the same call: the next number, all that names the call kept."""
     first = leg.invite
     assert first is not None
-    leg.suit(leg.peer.fallback or leg.peer)
     invite = _invite(leg, setup)
-    if invite is None:
-        return
-    for name in ("from", "to", "call-id"):
-        invite.set(name, *first.headers[name])
-    invite.set("cseq", str(CSeq(first.cseq.number + 1, "INVITE")))
-    _send(leg, invite)
+    if invite is not None:
+        for name in ("from", "to", "call-id"):
+            invite.set(name, *first.headers[name])
+        invite.set("cseq", str(CSeq(first.cseq.number + 1, "INVITE")))
+    return invite
 
 
 def _invite(leg: SipLeg, setup: Setup) -> Request | None:
     """The INVITE that asks for what the set-up asks; None when that names nobody, and the leg has been told."""
     try:
-        invite = leg.port.invite(setup.callee.uri, setup.caller, leg.peer)
+        invite = leg.port.invite(setup.callee.uri, setup.caller, leg.peer, setup.private)
     except UriError:
         leg.machine.handle(Input.UNPLACED, End(Reason.NOT_FOUND))
         return None
@@ -79,12 +95,15 @@ def _invite(leg: SipLeg, setup: Setup) -> Request | None:
     if setup.referred_by is not None:
         invite.add("referred-by", f"<{setup.referred_by}>")
     require_preconditions(invite, sdp, leg.peer)
+    leg.said = sdp
+    leg.propose(invite)
     if leg.barred:
         drop_options(invite, leg.barred)
     return invite
 
 
-def _send(leg: SipLeg, invite: Request) -> None:
+def send(leg: SipLeg, invite: Request) -> None:
+    """This is the call's INVITE from now on."""
     leg.invite = invite
     leg.history.append("-> INVITE")
     leg.tx = leg.port.send(invite, leg)
@@ -97,38 +116,35 @@ def meet_challenge(leg: SipLeg, response: Response) -> None:
     if again is None:
         leg.machine.handle(Input.REFUSED, response)
         return
-    _forget_early(leg)
-    _send(leg, again)
+    forget_early(leg)
+    send(leg, again)
 
 
-def progressed(leg: SipLeg, response: Response) -> None:
-    """A 1xx: learn its dialog, acknowledge it if it is reliable, tell the caller what is new."""
-    assert leg.invite is not None
-    early = leg.early.find(leg.invite, response)
-    sdp = sdp_of(response)
-    if early is not None:
-        leg.port.add_dialog(early.dialog.id, leg)
-        early.dialog.refresh_target(response)
-        order = leg.early.in_order(early, response)
-        if order is False:
-            return
-        if order is True:
-            _acknowledge(leg, early, response, sdp)
-    tag = response.to.tag
-    sounds = sounds_of(response)
-    if leg.early.described not in (None, tag):
-        sdp = sounds = None  # another fork's: the caller keeps the description it has until somebody answers
-    if sdp is not None:
-        leg.early.described = tag
-    if response.status == 180:
-        leg.report(Progress(Stage.RINGING, _described(leg, sdp, Kind.PRANSWER), sounds=sounds))
-    elif sdp is not None or sounds is not None:
-        leg.report(Progress(Stage.SESSION, _described(leg, sdp, Kind.PRANSWER), sounds=sounds))
+def lengthen(leg: SipLeg, response: Response) -> None:
+    """422: the same call asks for a longer session (RFC 4028 §7.3), or it is a refusal.
+
+    Without the credentials of the first try: a proxy that wants some asks for them anew.
+    """
+    first = leg.invite
+    assert first is not None
+    if not leg.longer(first, response):
+        leg.machine.handle(Input.REFUSED, response)
+        return
+    invite = Request("INVITE", first.uri)
+    invite.body = first.body
+    for name, values in first.headers.items():
+        if name not in ("via", "content-length", "authorization", "proxy-authorization"):
+            for value in values:
+                invite.add(name, value)
+    invite.set("cseq", str(CSeq(first.cseq.number + 1, "INVITE")))
+    leg.propose(invite)
+    forget_early(leg)
+    send(leg, invite)
 
 
-def _acknowledge(leg: SipLeg, early: Early, response: Response, sdp: str | None) -> None:
+def acknowledge(leg: SipLeg, early: Early, response: Response, sdp: str | None) -> None:
     """PRACK at once, unless the browser must speak first."""
-    if _offerless(leg) and sdp is not None:
+    if offerless(leg) and sdp is not None:
         leg.early.hold(early, response)
         leg.machine.arm("hold", leg.ladder.answer_wait)
     elif leg.ladder.patent and sdp is not None and leg.early.described in (None, response.to.tag):
@@ -151,6 +167,7 @@ def browser_acknowledged(leg: SipLeg, event: ProgressAck) -> None:
 
 def _release(leg: SipLeg, sdp: str | None) -> None:
     leg.history.append("-> PRACK")
+    leg.said = sdp or leg.said
     leg.early.release(sdp, lambda: _pracked(leg))
 
 
@@ -161,14 +178,6 @@ def _pracked(leg: SipLeg) -> None:
         leg.report(ProgressAcked())
 
 
-def changing_early(leg: SipLeg, tx: ServerTransaction, request: Request) -> None:
-    """UPDATE in an early dialog: no offer may come while ours is unanswered (RFC 3311 §5.2)."""
-    if sdp_of(request) is None or leg.early.settled(request.from_.tag or ""):
-        leg.changing(tx, request)
-    else:
-        leg.too_early(tx, request)
-
-
 def ask_early(leg: SipLeg, event: Update) -> None:
     """A change of ours before the answer: by UPDATE, in the dialog whose description the caller has (RFC 3311 §5.1)."""
     leg.asking.ask(leg.early.settled_dialog(), event, early=True)
@@ -176,7 +185,7 @@ def ask_early(leg: SipLeg, event: Update) -> None:
 
 def prack_held_enough(leg: SipLeg) -> None:
     """The guard of a held PRACK. Without the answer that an offer in the 1xx asks for, the call cannot go on."""
-    if _offerless(leg):
+    if offerless(leg):
         leg.machine.handle(Input.END, End(Reason.TIMEOUT))
         leg.report(End(Reason.TIMEOUT))
         return
@@ -190,17 +199,19 @@ def answered(leg: SipLeg, response: Response) -> None:
     if not _won(leg, response):
         _crowded(leg)
         return
+    leg.extended(response)
     sdp = sdp_of(response)
     agreed = leg.early.agreed(response.to.tag or "")
     if agreed is not None:  # by UPDATE, before the answer: what the 2xx repeats is older (RFC 6337 §3.1.1)
-        sdp = None if _offerless(leg) else agreed
-    if _offerless(leg) and sdp is not None and not early_answer:
+        sdp = None if offerless(leg) else agreed
+    if offerless(leg) and sdp is not None and not early_answer:
         leg.machine.arm("hold", leg.ladder.answer_wait)
     elif leg.ladder.patent:
         leg.machine.arm("hold", leg.ladder.hold_max)
     else:
         _send_ack(leg, None)
-    leg.report(Accept(_described(leg, sdp, Kind.ANSWER)))
+    leg.report(Accept(described(leg, sdp, Kind.ANSWER)))
+    leg.meet(response)
 
 
 def confirmed(leg: SipLeg, event: Confirm) -> None:
@@ -210,7 +221,7 @@ def confirmed(leg: SipLeg, event: Confirm) -> None:
 
 def ack_held_enough(leg: SipLeg) -> None:
     """The guard of a held ACK. Without the answer that the 2xx asked for, the call cannot go on."""
-    if _offerless(leg) and leg.early.described is None:
+    if offerless(leg) and leg.early.described is None:
         leg.machine.handle(Input.END, End(Reason.TIMEOUT))
         leg.report(End(Reason.TIMEOUT))
         return
@@ -241,6 +252,7 @@ def _send_ack(leg: SipLeg, sdp: str | None) -> None:
     assert leg.invite is not None
     leg.ack = ack_of(leg.dialog, leg.invite)
     put_sdp(leg.ack, sdp)
+    leg.said = sdp or leg.said
     leg.history.append("-> ACK")
     leg.port.ack(leg.ack)
     leg.machine.handle(Input.ACK_SENT)
@@ -275,7 +287,9 @@ def refuse_fork(leg: SipLeg, response: Response) -> None:
     if known is not None:
         leg.port.ack(known)
         return
-    dialog = leg.early.dialog(leg.invite, response)
+    # A dialog that has had PRACKs goes on with its numbers: a BYE that repeats one of them would be refused.
+    dialog = leg.early.take(tag) or leg.early.dialog(leg.invite, response)
+    dialog.confirm(response)
     leg.history.append("-> ACK, BYE (other fork)")
     ack = ack_of(dialog, leg.invite)
     if len(leg.early.unwanted) < FORK_LIMIT:
@@ -300,11 +314,11 @@ def cancel(leg: SipLeg, event: End) -> None:
 
 def unfit(leg: SipLeg, response: Response) -> None:
     """The callee refuses what the INVITE offers: the parent may have another offer."""
-    _forget_early(leg)
+    forget_early(leg)
     leg.change.abandon()
     leg.barred |= unsupported(response) if response.status == 420 else frozenset()
-    text = response.phrase[: defaults.TEXT_LIMIT] or None
-    leg.report(Unacceptable(from_status(response.status), text, response.status))
+    end = of_refusal(response)
+    leg.report(Unacceptable(from_status(response.status), end.text, response.status))
 
 
 def refused(leg: SipLeg, response: Response) -> None:
@@ -313,10 +327,24 @@ def refused(leg: SipLeg, response: Response) -> None:
     if response.status < 300:
         leg.report(End(Reason.PROTOCOL))
         return
-    if response.status in (403, 503):
+    end = of_refusal(response)
+    if response.status == ALTERNATIVE_SERVICE:
+        end = _alternative(response, end)
+    elif response.status < 400 and leg.redirects is not None:
+        end = evolve(end, reason=leg.redirects.verdict or end.reason)
+    if response.status in (403, 503) or end.reason is Reason.NOT_REGISTERED:
         leg.port.trouble(response)
-    text = response.phrase[: defaults.TEXT_LIMIT] or None
-    leg.report(End(from_status(response.status), text, response.status))
+    leg.report(end)
+
+
+def _alternative(response: Response, end: End) -> End:
+    """380: what its body asks for, where it is an IMS core's (TS 24.229 §5.1.3.1, §7.6)."""
+    told = alternative(response)
+    if told.type == EMERGENCY:
+        return evolve(end, reason=Reason.EMERGENCY, text=None)  # our own sentence says what to do, the core's does not
+    if told.type == RESTORATION:
+        return evolve(end, reason=Reason.NOT_REGISTERED, text=told.reason)
+    return evolve(end, text=told.reason or end.text)
 
 
 def unheard(leg: SipLeg, failure: Failure) -> None:
@@ -332,7 +360,7 @@ def cleared(leg: SipLeg, *_: object) -> None:
     _drop_early(leg, None)
 
 
-def _forget_early(leg: SipLeg) -> None:
+def forget_early(leg: SipLeg) -> None:
     """The INVITE is sent anew: the early dialogs of the last one are void."""
     _drop_early(leg, None)
     leg.asking.only(None)
@@ -345,12 +373,13 @@ def _drop_early(leg: SipLeg, kept: DialogId | None) -> None:
             leg.port.drop_dialog(dialog.id)
 
 
-def _offerless(leg: SipLeg) -> bool:
+def offerless(leg: SipLeg) -> bool:
+    """Whether the INVITE that is out asks the callee to offer."""
     return leg.invite is not None and not leg.invite.body
 
 
-def _described(leg: SipLeg, sdp: str | None, kind: Kind) -> Description | None:
+def described(leg: SipLeg, sdp: str | None, kind: Kind = Kind.PRANSWER) -> Description | None:
     """The first description after an offerless INVITE is the peer's offer (RFC 6337 §2.2)."""
     if sdp is None:
         return None
-    return Description(Kind.OFFER if _offerless(leg) else kind, sdp)
+    return Description(Kind.OFFER if offerless(leg) else kind, sdp)

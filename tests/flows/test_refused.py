@@ -35,7 +35,7 @@ class RefusedByTheCoreTests(FlowCase):
             (480, "Nobody there", "unavailable"),
             (488, "No codec", "media-incompatible"),
             (500, "Oops", "server"),
-            (302, "Moved", "redirected"),
+            (305, "Use Proxy", "redirected"),
             (421, "Extension Required", "protocol"),
         ):
             self.assertEqual(self.refusal(status, phrase), word)

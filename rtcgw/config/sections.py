@@ -28,11 +28,12 @@ from rtcgw.config.kinds import (
     SigningKey,
     Text,
     Whole,
+    WritableFile,
     split_datagram,
 )
 from rtcgw.config.peers import CODECS, PeerKeys
 from rtcgw.config.reading import Table, Tables
-from rtcgw.model.defaults import GRACE, HOLD_MAX, RING_TIME
+from rtcgw.model.defaults import GRACE, HOLD_MAX, MIN_SE, RING_TIME, SESSION_EXPIRES
 from rtcgw.model.emergency import DEFAULTS as EMERGENCY
 from rtcgw.model.identity import Attach, Scheme
 
@@ -182,6 +183,15 @@ class Sip:
         Number(0, 3600),
         "Longest time between keep-alive pings on TCP and TLS connections (RFC 5626 4.4.1); 0 sends none.",
     ] = 0.0
+    session_expires: Annotated[
+        int,
+        Whole(0, 604800, "seconds"),
+        "How long a call goes on without a sign of life of the phone (RFC 4028), as the gateway asks for it; half of it "
+        "between two such signs. 0: asks for none, but does what phones and networks ask for.",
+    ] = SESSION_EXPIRES
+    min_se: Annotated[
+        int, Whole(90, 604800, "seconds"), "The least such time that phones may ask for; less is refused with 422."
+    ] = MIN_SE
     t1: Annotated[float, Number(0.05, 5), "Timer T1, the round-trip estimate (RFC 3261 17.1.1.1)."] = 0.5
     t2: Annotated[float, Number(0.1, 30), "Timer T2, the longest retransmission interval."] = 4.0
     t4: Annotated[float, Number(0.1, 60), "Timer T4, how long a message stays in the network."] = 5.0
@@ -329,6 +339,21 @@ class Log:
 
 
 @frozen
+class Records:
+    """The records of calls in a file of their own, beside the line that the log has of each; see operations.md."""
+
+    file: Annotated[
+        str,
+        WritableFile(),
+        "One JSON object per line for each call and each refused set-up. On a local disk. Empty: no file.",
+    ] = ""
+    max_size: Annotated[
+        int, Whole(65536, 1099511627776, "bytes"), "A file that would grow beyond it is put aside as FILE.1."
+    ] = 104857600
+    keep: Annotated[int, Whole(1, 10000), "How many files put aside are kept: FILE.1 is the newest."] = 10
+
+
+@frozen
 class Sandbox:
     """The stand-in IMS core of `--sandbox`; without that option nothing here has an effect."""
 
@@ -387,6 +412,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "ice": Ice,
     "manhole": Manhole,
     "log": Log,
+    "records": Records,
     "sandbox": Sandbox,
 }
 """The sections of the file that stand once, in their order."""

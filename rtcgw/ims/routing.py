@@ -24,6 +24,7 @@ from rtcgw.ims import screen
 from rtcgw.ims.called import called_user, caller_of, candidates
 from rtcgw.ims.profiles import Profiles
 from rtcgw.ims.useragent import PRODUCT, ImsUserAgent
+from rtcgw.model.defaults import MIN_SE
 from rtcgw.model.peer import PLAIN_PEER, PeerProfile
 from rtcgw.sip.dialog import DialogId
 from rtcgw.sip.flow import Flow
@@ -85,6 +86,8 @@ class RoutingFactory:
     _retry_after: int = 5
     """Seconds; some more are added at random, lest all come back at once."""
     _peers: Callable[[str], PeerProfile] = lambda uri: PLAIN_PEER
+    _min_se: int = MIN_SE
+    """Seconds; shorter sessions are refused (RFC 4028 §9)."""
     counters: Counter[str] = field(factory=Counter, init=False)
     """What arrived and what became of it; the labels are fixed."""
 
@@ -92,7 +95,7 @@ class RoutingFactory:
 
     def got_request(self, tx: ServerTransaction, request: Request) -> None:
         """See `ITransactionUser`. A `HeaderError` is answered by the transaction layer, with 400."""
-        refusal = screen.refusal(request, self._extensions(request))
+        refusal = screen.refusal(request, self._extensions(request), self._min_se)
         if refusal is not None:
             self._refused(str(refusal.status))
             tx.respond(refusal)

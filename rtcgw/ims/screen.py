@@ -34,6 +34,8 @@ METHODS: Final[dict[str, str]] = {
 OPTIONS: Final[dict[str, str]] = {
     "100rel": "translator.sipanswers",
     "precondition": "translator.sippeer",
+    "timer": "translator.sipterms",
+    "199": "translator.sipforks",
 }
 """Each option tag that is said to be supported and may be required of us, and the module that does as it asks."""
 _BY_PROFILE: Final = frozenset({"precondition"})
@@ -75,10 +77,19 @@ EXTENSIONS: Final = extensions(PLAIN_PEER)
 """Option tags that any peer may require."""
 
 
-def refusal(request: Request, extensions: frozenset[str] = EXTENSIONS) -> Response | None:
-    """The refusal of the first check that fails, or None. `extensions`: what the sender may require."""
+def refusal(
+    request: Request, extensions: frozenset[str] = EXTENSIONS, min_se: int = defaults.MIN_SE
+) -> Response | None:
+    """The refusal of the first check that fails, or None.
+
+    `extensions`: what the sender may require. `min_se`: the shortest session that we take, in seconds.
+    """
     return (
-        _method(request) or _scheme(request) or _require(request, extensions) or _content(request) or _interval(request)
+        _method(request)
+        or _scheme(request)
+        or _require(request, extensions)
+        or _content(request)
+        or _interval(request, min_se)
     )
 
 
@@ -132,14 +143,14 @@ def _optional(request: Request) -> bool:
     return (disposition.params.get("handling") or "").lower() == "optional"
 
 
-def _interval(request: Request) -> Response | None:
+def _interval(request: Request, min_se: int) -> Response | None:
     """A session interval below the least one; a peer without `timer` could not obey a 422."""
     value = request.get("session-expires") if request.method in ("INVITE", "UPDATE") else None
     if value is None or not request.has("supported", "timer"):
         return None
     seconds = value.partition(";")[0].strip()
-    if not (seconds.isascii() and seconds.isdigit()) or int(seconds[:10]) >= defaults.MIN_SE:
+    if not (seconds.isascii() and seconds.isdigit()) or int(seconds[:10]) >= min_se:
         return None
     response = make_response(request, 422, "Session Interval Too Small")
-    response.set("min-se", str(defaults.MIN_SE))
+    response.set("min-se", str(min_se))
     return response

@@ -3,6 +3,7 @@
     IDLE -> ASKED -> IDLE                  the peer takes it or refuses it; refused, the call stays as it was
             ASKED -> BACKING_OFF -> ASKED  both asked at once: again after a random time
             ASKED -> OWING -> IDLE         an offerless re-INVITE has brought an offer, our ACK owes the answer
+            IDLE  -> REFRESHING -> IDLE    the session timer's refresh, of which nobody else hears (RFC 4028)
             any   -> OVER                  the call has ended, or its dialog is lost
 
 UPDATE is used where the peer says that it takes it, for it needs no ACK and works before the
@@ -13,23 +14,22 @@ ours is out. How the peer's changes are answered is `sipanswers.Change`'s busine
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from rtcgw.machine import Machine, Row, Table, Timer
-from rtcgw.model.events import Confirm, Description, End, Event, Kind, Update, UpdateAccept, UpdateReject
-from rtcgw.model.peer import PeerProfile
+from rtcgw.model.events import Confirm, Description, End, Kind, Update, UpdateAccept, UpdateReject
 from rtcgw.model.reason import Reason, from_status
 from rtcgw.sip.dialog import Dialog
 from rtcgw.sip.headers import CSeq, HeaderError
 from rtcgw.sip.message import Request, Response, make_response
 from rtcgw.sip.transaction import ClientTransaction, Failure, IClientUser, ServerTransaction
+from rtcgw.translator.sipasker import IAsker, glare_pause, pause_after
 from rtcgw.translator.sipdialog import Early, EarlyDialogs, ack_of, put_sdp, sdp_of
-from rtcgw.translator.sippeer import require_preconditions
+from rtcgw.translator.sippeer import drop_options, require_preconditions
 from rtcgw.translator.sipport import ISipPort
 from rtcgw.translator.sipstate import Asked, Step
 
@@ -38,34 +38,6 @@ TRIES: Final = 3
 PATIENCE: Final = 25.0
 """Seconds that a peer may think about a re-INVITE, which may ask a person, before it is cancelled: so that it is told
 before the call gives the change up (`change.ANSWER_TIME`)."""
-RETRY_LIMIT: Final = 10
-"""Seconds of Retry-After with a 500 that are waited for; RFC 3261 §14.2 allows no more."""
-
-
-class IAsker(Protocol):
-    """The leg."""
-
-    peer: PeerProfile
-
-    def report(self, event: Event) -> None:
-        """News for whoever holds the leg."""
-
-    def sent(self, what: str) -> None:
-        """Something has been sent, for the inspector."""
-
-    def take_change(self, tx: ServerTransaction, request: Request) -> None:
-        """The peer's change may be answered now."""
-
-    def renewed(self, tag: str, sdp: str | None) -> None:
-        """A change is agreed in the dialog with this remote tag: `sdp` is what holds of the peer's now."""
-
-    def lost(self, end: End) -> None:
-        """The peer does not know the dialog any more, or does not answer (§12.2.1.2)."""
-
-
-def glare_pause(owner: bool) -> float:
-    """Seconds to wait after 491, by who made the Call-ID (RFC 3261 §14.1), in steps of 10 ms."""
-    return (210 + secrets.randbelow(191)) / 100 if owner else secrets.randbelow(201) / 100
 
 
 @implementer(IClientUser)
@@ -85,9 +57,11 @@ class Asking:
         "_early_answer",
         "_leg",
         "_method",
+        "_next",
         "_owner",
         "_port",
         "_progress",
+        "_refresh_sdp",
         "_request",
         "_sdp",
         "_tries",
@@ -115,6 +89,10 @@ class Asking:
         self._method = "UPDATE"
         self._sdp: str | None = None
         """What is asked for; None asks the peer for an offer."""
+        self._refresh_sdp: str | None = None
+        """What a re-INVITE repeats that only refreshes."""
+        self._next: tuple[Dialog | None, str | None, bool] | None = None
+        """A change that waits for the end of a refresh."""
         self._tries = 0
         self._request: Request | None = None
         self._tx: ClientTransaction | None = None
@@ -137,6 +115,16 @@ class Asking:
         if early:
             possible = possible and offer is not None and dialog is not None and dialog.takes("UPDATE") is True
         self.machine.handle(Step.ASK if possible else Step.BUSY, dialog, None if offer is None else offer.sdp, early)
+
+    def refresh(self, dialog: Dialog, sdp: str | None) -> bool:
+        """Ask for nothing but more time; False: a change of either side is open, which asks for it as well.
+
+        By UPDATE without a description, which no offer can cross, or by a re-INVITE with the one that holds.
+        """
+        if self.machine.state is not Asked.IDLE or self._busy() or not (dialog.takes("UPDATE") or sdp):
+            return False
+        self.machine.handle(Step.REFRESH, dialog, sdp)
+        return True
 
     def confirm(self, event: Confirm) -> None:
         """The answer to an offer that came in a 2xx."""
@@ -181,8 +169,10 @@ class Asking:
             handle(Step.LOST, End(Reason.GONE if status == 481 else Reason.TIMEOUT, status=status))
         elif status in (405, 501, 504) and self._method == "UPDATE" and not self._early:
             handle(Step.UNFIT, response)
+        elif status == 422 and not self._early:
+            handle(Step.SHORT, response)
         else:
-            pause = self._pause_after(response)
+            pause = pause_after(response, self._owner)
             if pause is None:
                 handle(Step.REFUSED, from_status(status))
             else:
@@ -198,15 +188,6 @@ class Asking:
         else:
             self.machine.handle(Step.REFUSED, Reason.UNREACHABLE)
 
-    def _pause_after(self, response: Response) -> float | None:
-        """Seconds after which to ask again, for a refusal that only says `not now`."""
-        if response.status == 491:
-            return glare_pause(self._owner)
-        wait = (response.get("retry-after") or "").partition(";")[0].partition("(")[0].strip()
-        if response.status == 500 and wait.isascii() and wait.isdigit() and int(wait[:4]) <= RETRY_LIMIT:
-            return float(wait) or 0.1
-        return None
-
     def _glare(self, pause: float) -> None:
         if self._tries < TRIES:
             self.machine.handle(Step.GLARE, pause)
@@ -214,6 +195,12 @@ class Asking:
             self.machine.handle(Step.REFUSED, Reason.CONFLICT)
 
     # -- actions ---------------------------------------------------------------------------
+
+    def _begin_refresh(self, dialog: Dialog, sdp: str | None) -> None:
+        self._dialog, self._refresh_sdp, self._early = dialog, sdp, False
+        self._method, self._sdp = ("UPDATE", None) if dialog.takes("UPDATE") else ("INVITE", sdp)
+        self._tries = 0
+        self._send()
 
     def _begin(self, dialog: Dialog, sdp: str | None, early: bool) -> None:
         self._dialog, self._sdp, self._early = dialog, sdp, early
@@ -229,7 +216,10 @@ class Asking:
         put_sdp(request, self._sdp)
         require_preconditions(request, self._sdp, self._leg.peer)
         if self._method == "INVITE" and self._sdp is None:
-            request.remove("supported")  # without 100rel the offer can come in the 2xx only, and its answer in the ACK
+            # Without 100rel the offer can come in the 2xx only, and its answer in the ACK.
+            drop_options(request, frozenset({"100rel"}))
+        if not self._early:
+            self._leg.propose(request)
         self._progress, self._early_answer = None, None
         self._launch(request)
 
@@ -259,6 +249,21 @@ class Asking:
         self._dialog.local_cseq += 1  # another request may have been sent meanwhile
         again.set("cseq", str(CSeq(self._dialog.local_cseq, again.method)))
         self._launch(again)
+
+    def _lengthen(self, response: Response) -> None:
+        """A longer session is demanded (RFC 4028 §7.3): asked for once more, or it is a refusal."""
+        assert self._request is not None
+        if self._leg.longer(self._request, response):
+            self._send()
+        else:
+            self.machine.handle(Step.REFUSED, from_status(response.status))
+
+    def _refresh_by_reinvite(self, response: Response) -> None:
+        self._sdp = self._refresh_sdp
+        if self._sdp is None:
+            self.machine.handle(Step.REFUSED, from_status(response.status))
+        else:
+            self._by_reinvite(response)
 
     def _by_reinvite(self, response: Response) -> None:
         assert self._dialog is not None
@@ -294,16 +299,38 @@ class Asking:
         if sdp is None:
             self._leg.report(UpdateReject(Reason.PROTOCOL))
         else:
-            self._leg.renewed(self._dialog.id.remote_tag, sdp)
+            self._leg.renewed(self._dialog.id.remote_tag, sdp, self._sdp)
             self._leg.report(UpdateAccept(Description(Kind.ANSWER, sdp)))
+
+    def _refreshed(self, response: Response) -> None:
+        """The peer is alive. What its 2xx describes is what held before: nothing was offered but that."""
+        self._refresh(response)
+        self._ack_plain()
+
+    def _not_refreshed(self, why: Reason | float) -> None:
+        self._leg.unrefreshed(why if isinstance(why, float) else None)
+
+    def _postpone(self, dialog: Dialog | None, sdp: str | None, early: bool) -> None:
+        """A change asked for while a refresh is out: nobody has done wrong, it waits."""
+        if self._next is None:
+            self._next = dialog, sdp, early
+        else:
+            self._conflict()
+
+    def _resume(self, *_: object) -> None:
+        following, self._next = self._next, None
+        if following is not None:
+            self.machine.handle(Step.BUSY if self._busy() else Step.ASK, *following)
 
     def _offered(self, response: Response) -> None:
         self._refresh(response)
         self._leg.report(UpdateAccept(Description(Kind.OFFER, sdp_of(response) or "")))
 
     def _refresh(self, response: Response) -> None:
-        """The 2xx may move the peer. One that cannot be read leaves it where it was."""
+        """The 2xx says how long the session holds, and may move the peer; an unreadable Contact moves nobody."""
         assert self._dialog is not None
+        if not self._early:
+            self._leg.extended(response)
         try:
             self._dialog.refresh_target(response)
         except HeaderError:
@@ -316,6 +343,11 @@ class Asking:
         put_sdp(self._ack, sdp)
         self._leg.sent("ACK")
         self._port.ack(self._ack)
+
+    def _confirm(self, sdp: str | None) -> None:
+        assert self._dialog is not None
+        self._send_ack(sdp)
+        self._leg.renewed(self._dialog.id.remote_tag, None, sdp)
 
     def _ack_plain(self, *_: object) -> None:
         """A 2xx that nobody waits for any more is acknowledged all the same."""
@@ -355,6 +387,13 @@ class Asking:
     def _pass(self, tx: ServerTransaction, request: Request) -> None:
         self._leg.take_change(tx, request)
 
+    def _cross_refresh(self, tx: ServerTransaction, request: Request) -> None:
+        """An UPDATE of ours without an offer is crossed by anything."""
+        if self._method == "UPDATE":
+            self._pass(tx, request)
+        else:
+            self._cross(tx, request)
+
     def _cross(self, tx: ServerTransaction, request: Request) -> None:
         tx.respond(make_response(request, 491, "Request Pending"))
 
@@ -364,11 +403,11 @@ class Asking:
 
 _A, _S = Asked, Step
 _TIMERS = (
-    Timer[Asked, Step]("patience", frozenset({_A.ASKED}), lambda asking: PATIENCE, _S.TIRED),
+    Timer[Asked, Step]("patience", frozenset({_A.ASKED, _A.REFRESHING}), lambda asking: PATIENCE, _S.TIRED),
     Timer[Asked, Step]("back off", frozenset({_A.BACKING_OFF}), lambda asking: None, _S.DUE),
     Timer[Asked, Step]("answer", frozenset({_A.OWING}), lambda asking: None, _S.UNANSWERED),
 )
-_FINAL = {_S.TAKEN, _S.OFFERED, _S.CHALLENGED, _S.GLARE, _S.UNFIT, _S.REFUSED, _S.LOST}
+_FINAL = {_S.TAKEN, _S.OFFERED, _S.CHALLENGED, _S.GLARE, _S.UNFIT, _S.SHORT, _S.REFUSED, _S.LOST}
 """Final responses, which come to a request that is out."""
 
 # fmt: off
@@ -379,6 +418,7 @@ ASKING: Table[Asked, Step] = Table(
     {
         (_A.IDLE, _S.ASK): Row(_A.ASKED, (Asking._begin,)),
         (_A.IDLE, _S.BUSY): Row(_A.IDLE, (Asking._conflict,)),
+        (_A.IDLE, _S.REFRESH): Row(_A.REFRESHING, (Asking._begin_refresh,)),
         (_A.IDLE, _S.THEIRS): Row(_A.IDLE, (Asking._pass,)),
         (_A.IDLE, _S.AGAIN): Row(_A.IDLE, (Asking._ack_again,)),
         (_A.IDLE, _S.END): Row(_A.OVER),
@@ -393,11 +433,27 @@ ASKING: Table[Asked, Step] = Table(
         (_A.ASKED, _S.CHALLENGED): Row(_A.ASKED, (Asking._authorize,)),
         (_A.ASKED, _S.GLARE): Row(_A.BACKING_OFF, (Asking._back_off,)),
         (_A.ASKED, _S.UNFIT): Row(_A.ASKED, (Asking._by_reinvite,)),
+        (_A.ASKED, _S.SHORT): Row(_A.ASKED, (Asking._lengthen,)),
         (_A.ASKED, _S.REFUSED): Row(_A.IDLE, (Asking._refused,)),
         (_A.ASKED, _S.LOST): Row(_A.OVER, (Asking._lost,)),
         (_A.ASKED, _S.TIRED): Row(_A.ASKED, (Asking._cancel,)),
         (_A.ASKED, _S.ELSEWHERE): Row(_A.IDLE, (Asking._void,)),
         (_A.ASKED, _S.END): Row(_A.OVER),
+
+        (_A.REFRESHING, _S.ASK): Row(_A.REFRESHING, (Asking._postpone,)),
+        (_A.REFRESHING, _S.BUSY): Row(_A.REFRESHING, (Asking._conflict,)),
+        (_A.REFRESHING, _S.THEIRS): Row(_A.REFRESHING, (Asking._cross_refresh,)),
+        (_A.REFRESHING, _S.PROVISIONAL): Row(_A.REFRESHING, (Asking._progressed,)),
+        (_A.REFRESHING, _S.TAKEN): Row(_A.IDLE, (Asking._refreshed, Asking._resume)),
+        (_A.REFRESHING, _S.AGAIN): Row(_A.REFRESHING, (Asking._ack_again,)),
+        (_A.REFRESHING, _S.CHALLENGED): Row(_A.REFRESHING, (Asking._authorize,)),
+        (_A.REFRESHING, _S.GLARE): Row(_A.IDLE, (Asking._not_refreshed, Asking._resume)),
+        (_A.REFRESHING, _S.UNFIT): Row(_A.REFRESHING, (Asking._refresh_by_reinvite,)),
+        (_A.REFRESHING, _S.SHORT): Row(_A.REFRESHING, (Asking._lengthen,)),
+        (_A.REFRESHING, _S.REFUSED): Row(_A.IDLE, (Asking._not_refreshed, Asking._resume)),
+        (_A.REFRESHING, _S.LOST): Row(_A.OVER, (Asking._lost,)),
+        (_A.REFRESHING, _S.TIRED): Row(_A.REFRESHING, (Asking._cancel,)),
+        (_A.REFRESHING, _S.END): Row(_A.OVER),
 
         (_A.BACKING_OFF, _S.ASK): Row(_A.BACKING_OFF, (Asking._conflict,)),
         (_A.BACKING_OFF, _S.BUSY): Row(_A.BACKING_OFF, (Asking._conflict,)),
@@ -410,7 +466,7 @@ ASKING: Table[Asked, Step] = Table(
         (_A.OWING, _S.ASK): Row(_A.OWING, (Asking._conflict,)),
         (_A.OWING, _S.BUSY): Row(_A.OWING, (Asking._conflict,)),
         (_A.OWING, _S.THEIRS): Row(_A.OWING, (Asking._cross,)),
-        (_A.OWING, _S.CONFIRM): Row(_A.IDLE, (Asking._send_ack,)),
+        (_A.OWING, _S.CONFIRM): Row(_A.IDLE, (Asking._confirm,)),
         (_A.OWING, _S.UNANSWERED): Row(_A.OVER, (Asking._never_answered,)),
         (_A.OWING, _S.END): Row(_A.OVER, (Asking._ack_plain,)),
 
@@ -421,12 +477,15 @@ ASKING: Table[Asked, Step] = Table(
     },
     {
         _A.IDLE: _FINAL | {_S.CONFIRM, _S.ELSEWHERE, _S.PROVISIONAL, _S.DUE, _S.TIRED, _S.UNANSWERED},
-        _A.ASKED: {_S.CONFIRM, _S.DUE, _S.UNANSWERED},
-        _A.BACKING_OFF: _FINAL | {_S.CONFIRM, _S.PROVISIONAL, _S.TIRED, _S.UNANSWERED},
+        _A.ASKED: {_S.CONFIRM, _S.DUE, _S.UNANSWERED, _S.REFRESH},
+        # A refresh offers, if anything, and is sent in the call's one dialog.
+        _A.REFRESHING: {_S.CONFIRM, _S.DUE, _S.UNANSWERED, _S.REFRESH, _S.OFFERED, _S.ELSEWHERE},
+        _A.BACKING_OFF: _FINAL | {_S.CONFIRM, _S.PROVISIONAL, _S.TIRED, _S.UNANSWERED, _S.REFRESH},
         # The 2xx is repeated until the answer is there; the ACK that it asks for is not made yet.
-        _A.OWING: _FINAL | {_S.AGAIN, _S.ELSEWHERE, _S.PROVISIONAL, _S.DUE, _S.TIRED},
+        _A.OWING: _FINAL | {_S.AGAIN, _S.ELSEWHERE, _S.PROVISIONAL, _S.DUE, _S.TIRED, _S.REFRESH},
         _A.OVER: (_FINAL - {_S.TAKEN, _S.OFFERED}) | {
             _S.ASK, _S.BUSY, _S.CONFIRM, _S.ELSEWHERE, _S.END, _S.PROVISIONAL, _S.DUE, _S.TIRED, _S.UNANSWERED,
+            _S.REFRESH,
         },
     },
     _TIMERS,

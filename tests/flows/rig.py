@@ -241,7 +241,9 @@ class Rig:
         self.profiles = Profiles(clock)
         self.users = Users(config.users, config.profiles, call.max_calls_per_user, clock)
         self.table = MemoryTable(clock, limit=2 * call.max_calls, linger=64 * config.sip.t1)
-        self.junction = Junction(self.users, self.profiles, self.table, clock, call, config.sip.t1, self._peer)
+        sip = config.sip
+        session = sip.session_expires, sip.min_se
+        self.junction = Junction(self.users, self.profiles, self.table, clock, call, sip.t1, self._peer, *session)
         limits = Limits(
             call.max_calls, call.ring_time, warm_start=call.ladder != "patent", emergency=Emergency.of(call.emergency)
         )
@@ -257,6 +259,7 @@ class Rig:
             self.junction.find_user,
             self.junction.invited,
             lambda: self.translator.draining or self.translator.full,
+            min_se=sip.min_se,
         )
         self.layer.user = self.routing
         self.browsers = BrowserFactory(config.web, make_desk(config, self.users, self.translator, clock, clock.seconds))

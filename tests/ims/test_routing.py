@@ -6,6 +6,7 @@ from attrs import define, field
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
+from rtcgw.ims.screen import supported
 from rtcgw.model.identity import Profile, User
 from rtcgw.model.peer import PLAIN_PEER, PeerProfile
 from rtcgw.model.reason import Reason
@@ -156,7 +157,7 @@ class OtherRequestTests(SynchronousTestCase):
         assert response is not None
         self.assertEqual(response.status, 200)
         self.assertIn("application/sdp", response.values("accept"))
-        self.assertEqual(response.values("supported"), ["100rel"])
+        self.assertEqual(response.get("supported"), supported(PLAIN_PEER))
         self.assertIn("PRACK", response.values("allow"))
         self.assertEqual(self.rig.routing.counters["options"], 1)
         self.assertEqual(len(self.rig.layer), before, "nothing is kept of it")

@@ -45,7 +45,7 @@ class ScreenTests(SynchronousTestCase):
 
     def test_unknown_extension(self) -> None:
         """420 names what we lack, and only that."""
-        self.refused(request(require="100rel, precondition, timer"), 420, "unsupported", "precondition, timer")
+        self.refused(request(require="100rel, precondition, fancy"), 420, "unsupported", "precondition, fancy")
         self.refused(request("BYE", require="nonsense"), 420, "unsupported", "nonsense")
 
     def test_body_that_is_no_description(self) -> None:

@@ -8,6 +8,7 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from rtcgw.ims.line import Line
+from rtcgw.ims.screen import supported
 from rtcgw.ims.useragent import ImsUserAgent, again_with
 from rtcgw.model.defaults import UDP_LIMIT
 from rtcgw.model.identity import ANONYMOUS, Attach, Identity, Profile
@@ -71,7 +72,7 @@ class InviteTests(SynchronousTestCase):
         self.assertEqual(invite.headers["route"], ["<sip:127.0.0.1:5060;lr>", "<sip:orig@127.0.0.1:5061;lr>"])
         self.assertEqual(rig.agent().next_hop(invite), Hop("127.0.0.1", 5060))
         self.assertEqual(invite.get("contact"), f"<sip:{rig.agent().line.token}@127.0.0.1:5070>")
-        self.assertEqual(invite.values("supported"), ["100rel"])
+        self.assertEqual(invite.get("supported"), supported(PLAIN_PEER))
         self.assertEqual(invite.get("p-early-media"), "supported")
         self.assertEqual(invite.get("max-forwards"), "70")
 
@@ -185,11 +186,11 @@ class PeerTests(SynchronousTestCase):
     def test_preconditions(self) -> None:
         """They are said to be supported to a peer that has them, and to nobody else."""
         agent = Rig().start().agent()
-        for peer, supported in ((PLAIN_PEER, "100rel"), (PeerProfile(preconditions=True), "100rel, precondition")):
-            self.assertEqual(agent.invite("bob", ALICE, peer).get("supported"), supported)
+        for peer, said in ((PLAIN_PEER, False), (PeerProfile(preconditions=True), True)):
+            self.assertEqual(agent.invite("bob", ALICE, peer).has("supported", "precondition"), said)
             response = Response(200)
             agent.decorate(response, peer)
-            self.assertEqual(response.get("supported"), supported)
+            self.assertEqual(response.has("supported", "precondition"), said)
 
     def test_trust(self) -> None:
         """At the S-CSCF the gateway is inside the trust domain, behind a P-CSCF it is a phone before it."""

@@ -77,9 +77,7 @@ class Port:
         self.troubles = 0
         self.credentials = True
 
-    def invite(
-        self, target: str, caller: Identity, peer: PeerProfile = PLAIN_PEER, private: bool = False
-    ) -> Request:
+    def invite(self, target: str, caller: Identity, peer: PeerProfile = PLAIN_PEER, private: bool = False) -> Request:
         if target == "nowhere":
             raise UriError(target)
         request = Request("INVITE", Uri.parse(target))

@@ -10,9 +10,13 @@ from rtcgw.model.events import Confirm, Description, End, Kind, Update, UpdateAc
 from rtcgw.model.peer import PeerProfile
 from rtcgw.model.reason import Reason
 from rtcgw.sip.transaction import Failure, ServerTransaction
-from rtcgw.translator.sipchange import ASKING, PATIENCE, TRIES, glare_pause
+from rtcgw.translator.sipasker import glare_pause
+from rtcgw.translator.sipchange import ASKING, PATIENCE, TRIES
 from rtcgw.translator.sipstate import Asked, State
 from tests.translator.sipbench import SipBench, Tx, UacBench, rows, walk
+from tests.translator.test_siprefresh import RefreshTests
+from tests.translator.test_siptimer import TooShortTests
+from tests.translator.timercase import Case
 
 NEW = Update(Description(Kind.OFFER, "new"))
 UPDATES = "INVITE, ACK, BYE, UPDATE"
@@ -336,9 +340,9 @@ class AskingTests(SynchronousTestCase):
             self.assertEqual((bench.state, bench.clock.getDelayedCalls()), (State.TALKING, []))
 
     def test_every_row(self) -> None:
-        """The tests above meet each row of the table."""
+        """The tests above, and those of session timers, meet each row of the table."""
         walked = set()
-        for case in walk(AskingTests):
-            assert isinstance(case, AskingTests)
+        for case in walk(AskingTests, RefreshTests, TooShortTests):
+            assert isinstance(case, AskingTests | Case)
             walked |= case.changes
         self.assertEqual({str(row) for row in rows(ASKING) - walked}, set())

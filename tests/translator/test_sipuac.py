@@ -26,6 +26,7 @@ from rtcgw.translator.sipstate import State
 from rtcgw.translator.siptable import OUTGOING
 from tests.translator import test_sipagain
 from tests.translator.sipbench import UacBench, rows, walk
+from tests.translator.test_siptimer import TooShortTests
 
 
 def answer(sdp: str) -> Description:
@@ -303,4 +304,7 @@ class OutgoingTests(SynchronousTestCase):
         for case in walk(OutgoingTests, test_sipagain.OutgoingTests):
             assert isinstance(case, OutgoingTests | test_sipagain.OutgoingTests)
             walked |= case.bench.walked
+        for timed in walk(TooShortTests):
+            assert isinstance(timed, TooShortTests)
+            walked |= timed.walked
         self.assertEqual({str(row) for row in rows(OUTGOING) - walked}, set())

@@ -33,7 +33,7 @@ from rtcgw.config.kinds import (
 )
 from rtcgw.config.peers import CODECS, PeerKeys
 from rtcgw.config.reading import Table, Tables
-from rtcgw.model.defaults import GRACE, HOLD_MAX, MIN_SE, RING_TIME, SESSION_EXPIRES
+from rtcgw.model.defaults import GRACE, HOLD_MAX, MIN_SE, RESUME_TIME, RING_TIME, SESSION_EXPIRES
 from rtcgw.model.emergency import DEFAULTS as EMERGENCY
 from rtcgw.model.identity import Attach, Scheme
 
@@ -124,7 +124,16 @@ class Call:
     ring_time: Annotated[float, Number(5, 3600), "How long a call may ring before it ends as unanswered."] = float(
         RING_TIME
     )
-    grace: Annotated[float, Number(0, 600), "How long a call outlives its browser's connection."] = GRACE
+    grace: Annotated[
+        float,
+        Number(0, 600),
+        "How long a call outlives its browser's connection, and goes on ringing when the last page that rang is lost.",
+    ] = GRACE
+    resume_time: Annotated[
+        float,
+        Number(0, 86400),
+        "How long after the loss of its connection a page may log in again by its resume token. 0: no such tokens.",
+    ] = RESUME_TIME
     max_calls: Annotated[int, Whole(1, 1000000), "Calls at once; beyond it, 503."] = 10000
     max_calls_per_user: Annotated[int, Whole(1, 1000), "Calls of one user at once; beyond it, 486."] = 8
     offline: Annotated[

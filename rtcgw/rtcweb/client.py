@@ -26,12 +26,15 @@ from rtcgw.rtcweb.dialects import native
 from rtcgw.rtcweb.dialects.native import Id
 from rtcgw.rtcweb.dialects.wire import WireError
 from rtcgw.rtcweb.ice import IceHandler, Served
-from rtcgw.rtcweb.identifying import Authenticator, Refused, Users
+from rtcgw.rtcweb.identifying import Admitted, Authenticator, Refused, Users
 from rtcgw.rtcweb.legstates import Role
 from rtcgw.rtcweb.legtable import browser_leg
+from rtcgw.rtcweb.missed import MissedCalls
+from rtcgw.rtcweb.resuming import Place, Places
 from rtcgw.rtcweb.tokens import verifier
 from rtcgw.rtcweb.useragent import BrowserLeg, IPage
 from rtcgw.rtcweb.usersession import IClient, UserSession
+from rtcgw.store.missed import MemoryMissed
 from rtcgw.translator.factory import ITranslator
 
 log = Logger()
@@ -71,12 +74,14 @@ class Desk:
     """What all clients share."""
 
     users: Users
+    places: Places
     authenticator: Authenticator
     translator: ITranslator
     clock: IReactorTime
     now: Callable[[], float]
     """Wall-clock time, seconds since the epoch."""
     ice: IceHandler
+    missed: MissedCalls
     contacts: tuple[native.Contact, ...] = ()
     ping: float = 20.0
     grace: float = 30.0
@@ -88,18 +93,29 @@ class Desk:
     """Headers that pages may set, as configured, by lower-case name."""
 
 
-def make_desk(config: Config, users: Users, translator: ITranslator, reactor: Any, now: Callable[[], float]) -> Desk:
+def make_desk(
+    config: Config,
+    users: Users,
+    translator: ITranslator,
+    reactor: Any,
+    now: Callable[[], float],
+    missed: MissedCalls | None = None,
+) -> Desk:
     """The desk that the configuration asks for. Raises `BadKey` for a key that cannot serve.
 
-    `reactor` provides time and, where there are ICE servers to look after, what `stunprobe.ask` needs.
+    `reactor` provides time and, where there are ICE servers to look after, what `stunprobe.ask` needs. Without
+    `missed` nobody enters missed calls.
     """
+    places = Places(reactor, now, config.call.resume_time, config.web.max_connections)
     return Desk(
         users=users,
-        authenticator=Authenticator(users, verifier(config.login, now), config.passwords, now),
+        places=places,
+        authenticator=Authenticator(users, places, verifier(config.login, now), config.passwords, now),
         translator=translator,
         clock=reactor,
         now=now,
         ice=IceHandler(config.ice.servers, config.ice.probe, reactor, now),
+        missed=missed or MissedCalls(users, MemoryMissed()),
         contacts=tuple(native.Contact(name=entry.name, address=entry.address) for entry in config.web.contacts),
         ping=config.web.ping,
         grace=config.call.grace,
@@ -120,6 +136,7 @@ class Client:
         "_ice_full",
         "_link",
         "_open",
+        "_place",
         "_warned",
         "access",
         "capabilities",
@@ -137,6 +154,8 @@ class Client:
         """The page was told that its token has expired."""
         self._open: Id | None = None
         """The id of the request in hand, until something has answered it."""
+        self._place: Place | None = None
+        """What this connection's resume token stands for, until another connection has it."""
         self.session: UserSession | None = None
         """Who is logged in; None before."""
         self._ice_full = 0.0
@@ -169,6 +188,8 @@ class Client:
         for leg in list(self.legs.values()):
             leg.lost()
         session, self.session = self.session, None
+        if self._place is not None:
+            self._desk.places.lose(self._place, self)
         if session is not None:
             self._desk.users.leave(session, self)
             log.info("client {client} gone", client=self.name)
@@ -228,6 +249,7 @@ class Client:
             return
         try:
             admitted = self._desk.authenticator.admit(message, self._link.address)
+            newcomer = self.session is None
             if self.session is None:
                 self.session = self._desk.users.join(admitted.user, self)
             elif self.session.user.name != admitted.user.name:
@@ -244,7 +266,24 @@ class Client:
         self.access = Access.WEB if message.ice else Access.PLAIN
         self.name = f"{admitted.user.name}#{self._link.number}"
         log.info("client {client} logged in ({software})", client=self.name, software=message.client or "unnamed")
-        self._welcome(message, self.session)
+        self._welcome(message, self.session, self._take_place(message, admitted))
+        if newcomer:
+            self.session.ring(self)
+
+    def _take_place(self, message: native.Login, admitted: Admitted) -> str:
+        """The resume token for this log-in, which is good for the next one."""
+        places, mine = self._desk.places, self._place
+        if mine is not None and mine.holder is not self:
+            mine = None
+        if admitted.place is not None:
+            if mine is not None and mine is not admitted.place:
+                places.leave(mine, self)
+            self._place = admitted.place
+            return places.take(admitted.place, message.resume or "", self)
+        if mine is not None:
+            return places.renew(mine, admitted.user, admitted.expires)
+        self._place, token = places.enter(admitted.user, admitted.expires, self)
+        return token
 
     def _login_refused(self, message: native.Login, refused: Refused) -> None:
         self.refuse(message, refused.code)
@@ -252,7 +291,7 @@ class Client:
         if self._attempts >= ATTEMPTS or refused.code == "too-many-attempts":
             self._link.close(AUTH_CLOSE, refused.code)
 
-    def _welcome(self, message: native.Login, session: UserSession) -> None:
+    def _welcome(self, message: native.Login, session: UserSession, resume: str) -> None:
         desk, user = self._desk, session.user
         served = self._served(session)
         self.send(
@@ -272,6 +311,9 @@ class Client:
                 contacts=tuple(contact for contact in desk.contacts if contact.address != user.name),
                 expires=None if self._expires is None else max(0, int(self._expires - desk.now())),
                 calls=session.views(self),
+                missed=desk.missed.of(user.name),
+                resume=resume,
+                resume_ttl=desk.places.life,
             )
         )
 
@@ -296,13 +338,22 @@ class Client:
         self.send(native.Ok(for_="PING", id=message.id))
 
     def _logout(self, message: native.Logout) -> None:
-        """Leaving on purpose is no loss: calls end at once."""
+        """Leaving on purpose is no loss: calls end at once. Who leaves the last page also leaves the calls that wait
+        for another one; where there are others, a call that is away is one of theirs."""
         for leg in list(self.legs.values()):
             leg.leave()
+        if self._place is not None:
+            self._desk.places.leave(self._place, self)
+        if self.session is not None and self.session.clients == [self]:
+            self.session.log_out()
         self.send(native.Ok(for_="LOGOUT", id=message.id))
         self._link.close(1000, "logged out")
 
-    def _not_yet(self, message: native.Merge | native.Seen) -> None:
+    def _seen(self, message: native.Seen) -> None:
+        self.send(native.Ok(for_="SEEN", id=message.id))
+        self._desk.missed.seen(self.here.user.name)
+
+    def _not_yet(self, message: native.Merge) -> None:
         self.refuse(message, "illegal-state")
 
     # -- for the requests about calls ------------------------------------------------------
@@ -332,7 +383,7 @@ _HANDLERS: Final[dict[type[Any], Callable[[Client, Any], None]]] = {
     native.Hold: calls.in_call,
     native.Transfer: calls.in_call,
     native.Merge: Client._not_yet,
-    native.Seen: Client._not_yet,
+    native.Seen: Client._seen,
     native.Hangup: calls.hang_up,
     native.Candidate: calls.candidate,
     native.Ice: calls.ice,

@@ -2,7 +2,7 @@
 
 A door and a table:
 
-    Authenticator   verifies a token, or in the sandbox a name and password -> `Admitted`
+    Authenticator   verifies a token, a resume token, or in the sandbox a name and password -> `Admitted`
     Users           every user the gateway knows, found by any spelling of their name or public identity
 
 A user may have several connections: a call to them rings on all. One who is there has a `usersession.UserSession`.
@@ -26,6 +26,7 @@ from rtcgw.media.backend import Access
 from rtcgw.model.identity import Profile, SessionId, User, canonical_key
 from rtcgw.model.reason import Reason
 from rtcgw.rtcweb.dialects import native
+from rtcgw.rtcweb.resuming import Place, Places
 from rtcgw.rtcweb.tokens import BadToken, TokenVerifier
 from rtcgw.rtcweb.useragent import BrowserLeg
 from rtcgw.rtcweb.usersession import IClient, UserSession
@@ -39,6 +40,9 @@ ADDRESSES_LIMIT: Final = 4096
 """Addresses whose failed log-ins are remembered; the one longest quiet is forgotten first."""
 FAILURES: Final = 20
 """Failed log-ins that an address has at once."""
+RESUME_WEIGHT: Final = 0.25
+"""What a refused resume token counts: nobody guesses one, and after a restart of the gateway every page of an office
+shows one that is not known any more, before it logs in properly."""
 FORGIVEN: Final = 3.0
 """Seconds after which one failure is forgiven."""
 
@@ -59,6 +63,8 @@ class Admitted:
     user: User
     expires: float | None = None
     """When the proof must be renewed, seconds since the epoch; None: never."""
+    place: Place | None = None
+    """The place that is resumed, where the proof was a resume token."""
 
 
 @define
@@ -88,7 +94,7 @@ class Throttle:
             del self._table[address]
         return found.level > FAILURES - 1
 
-    def failed(self, address: str) -> None:
+    def failed(self, address: str, weight: float = 1.0) -> None:
         """Count a failure."""
         found = self._table.pop(address, None)
         if found is None:
@@ -96,7 +102,7 @@ class Throttle:
             if len(self._table) >= ADDRESSES_LIMIT:
                 self._table.popitem(last=False)
         self._drain(found)
-        found.level += 1
+        found.level += weight
         self._table[address] = found
 
     def __len__(self) -> int:
@@ -114,12 +120,18 @@ class Authenticator:
     `passwords` maps names to passwords and is empty outside the sandbox. `now` is seconds since the epoch.
     """
 
-    __slots__ = ("_passwords", "_throttle", "_users", "_verifier")
+    __slots__ = ("_passwords", "_places", "_throttle", "_users", "_verifier")
 
     def __init__(
-        self, users: Users, verifier: TokenVerifier, passwords: Mapping[str, str], now: Callable[[], float]
+        self,
+        users: Users,
+        places: Places,
+        verifier: TokenVerifier,
+        passwords: Mapping[str, str],
+        now: Callable[[], float],
     ) -> None:
         self._users = users
+        self._places = places
         self._verifier = verifier
         self._passwords = dict(passwords)
         self._throttle = Throttle(now)
@@ -129,9 +141,11 @@ class Authenticator:
         if self._throttle.blocked(address):
             raise Refused("too-many-attempts")
         try:
+            if message.resume is not None:
+                return self._by_place(message.resume)
             return self._by_token(message.token) if message.token is not None else self._by_password(message)
         except BadToken as error:
-            self._throttle.failed(address)
+            self._throttle.failed(address, 1.0 if message.resume is None else RESUME_WEIGHT)
             log.info("log-in from {address} refused: {problem}", address=address, problem=str(error), ration="log-ins")
             raise Refused("auth-failed") from None
 
@@ -142,6 +156,17 @@ class Authenticator:
         if claims.impu is not None:
             user = self._users.with_impu(user, claims.impu)
         return Admitted(evolve(user, display=claims.display or user.display), claims.expires)
+
+    def _by_place(self, token: str) -> Admitted:
+        """The user of the place, as the newest log-in has described them; where all are gone, as they would be now."""
+        place = self._places.find(token)
+        session = self._users.sessions.get(place.user.name)
+        user = place.user if session is None else session.user
+        if session is None and self._users.configured(user.name) is None:
+            self._users.check_name(user)
+            if user.impu is not None:
+                user = self._users.with_impu(user, user.impu)
+        return Admitted(user, place.expires, place)
 
     def _by_password(self, message: native.Login) -> Admitted:
         name, given = message.user or "", message.password or ""

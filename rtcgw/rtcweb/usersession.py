@@ -18,7 +18,8 @@ from zope.interface import Attribute, Interface, implementer
 from rtcgw.media.backend import Access
 from rtcgw.model.identity import SessionId, User
 from rtcgw.rtcweb.dialects import native
-from rtcgw.rtcweb.useragent import BrowserLeg, IHome
+from rtcgw.rtcweb.useragent import NOBODY, BrowserLeg, IHome
+from rtcgw.translator.fork import Fork
 
 
 class IClient(Interface):
@@ -45,16 +46,25 @@ class UserSession:
     """Live connections, the oldest first."""
     legs: set[BrowserLeg] = field(factory=set)
     """The user's halves of calls, those whose page is away among them."""
+    ringing: dict[SessionId, Fork] = field(factory=dict)
+    """Calls to the user that nobody has answered yet: whoever logs in rings too."""
     _gone: Callable[[UserSession], None] = field(default=lambda session: None, repr=False)
     _telling: IDelayedCall | None = field(default=None, init=False, repr=False)
 
     def calls(self) -> set[SessionId]:
         """The calls of this user; one that rings on three pages is one."""
-        return {leg.session for leg in self.legs}
+        return {leg.session for leg in self.legs}.union(self.ringing)
 
     def any(self, session: SessionId | str) -> BrowserLeg | None:
         """A leg of this call, on whatever page; where it rings on several, one of them."""
         return next((leg for leg in self.legs if leg.session == session), None)
+
+    def log_out(self) -> None:
+        """The user has left on purpose, on the last page: calls do not wait for another one."""
+        for leg in list(self.legs):
+            leg.leave()
+        for fork in list(self.ringing.values()):
+            fork.abandon()
 
     def waiting(self) -> tuple[str, ...]:
         """The calls that wait for their page."""
@@ -66,7 +76,33 @@ class UserSession:
         for leg in self.legs:
             if leg.begun and (leg.session not in shown or leg.page is page):
                 shown[leg.session] = leg
-        return tuple(shown[session].info(page) for session in sorted(shown))
+        vacant = (self._vacant(fork) for session, fork in self.ringing.items() if session not in shown)
+        return (*(shown[session].info(page) for session in sorted(shown)), *vacant)
+
+    @staticmethod
+    def _vacant(fork: Fork) -> native.CallInfo:
+        """A call that rings while no page of the user does; it will on the next one."""
+        caller = fork.caller or NOBODY
+        party = native.Party(uri=caller.uri, name=caller.display)
+        return native.CallInfo(session=fork.session, role="callee", state="Calling", remote=party, away=True)
+
+    def expect(self, fork: Fork) -> None:
+        """A call rings for this user."""
+        self.ringing[fork.session] = fork
+        fork.on_over = self._rung
+
+    def _rung(self, fork: Fork) -> None:
+        self.ringing.pop(fork.session, None)
+        self.changed()
+        self.check()
+
+    def ring(self, client: IClient) -> None:
+        """This page has just come: what rings for the user rings there too, if it is of the same kind."""
+        for fork in list(self.ringing.values()):
+            if fork.access is client.access:
+                leg = client.ring(fork.session)
+                if leg is not None:
+                    fork.join(leg)
 
     def changed(self) -> None:
         """See `IHome`."""
@@ -87,7 +123,7 @@ class UserSession:
 
     def check(self) -> None:
         """Nobody there and no call left: the session is over."""
-        if not self.clients and not self.legs:
+        if not self.clients and not self.legs and not self.ringing:
             if self._telling is not None:
                 self._telling.cancel()
                 self._telling = None

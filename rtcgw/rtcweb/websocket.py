@@ -38,6 +38,7 @@ from rtcgw.config import Web, is_loopback
 from rtcgw.rtcweb.client import Client, Desk, ILink
 from rtcgw.rtcweb.dialects import native
 from rtcgw.rtcweb.dialects.wire import WireError
+from rtcgw.rtcweb.reconnecting import WITHIN, Reconnects
 
 log = Logger()
 
@@ -434,6 +435,7 @@ class BrowserFactory(_Factory):  # type: ignore[misc]
         self.counters: dict[str, int] = {}
         """What was refused or closed, by label; the labels are this module's and the dialect's error codes."""
         self.traffic = _Stats()
+        self.reconnects = Reconnects()
         self._numbers = itertools.count(1)
         self._timer: IDelayedCall | None = None
         self._stopped: Deferred[None] | None = None
@@ -475,6 +477,11 @@ class BrowserFactory(_Factory):  # type: ignore[misc]
             except Exception:
                 log.failure("connection #{number}: internal error in the sweep", number=connection.number)
                 connection.transport.abortConnection()
+        self.reconnects.sweep(now)
+
+    def reconnect(self, user: str | None = None, within: float = WITHIN) -> int:
+        """Ask the pages of a user, or all, to make new connections; how many are going to be asked."""
+        return self.reconnects.ask(self.connections, user, within)
 
     def _check_stopped(self) -> None:
         if self._stopped is None or self.connections:

@@ -91,12 +91,14 @@ class LostPageTests(FlowCase):
         self.assertEqual(self.rig.ladder[0], "core <- CANCEL")
 
     def test_ringing_page_lost(self) -> None:
-        """A page that only rings is no party: the phone hears at once that nobody is there."""
+        """A page that rings may be reloading: the phone rings on for the grace time, then hears that nobody is there."""
         phone = self.rig.ring()
         self.alice.send("RINGING", session=self.alice.invited)
         self.rig.advance()
         self.alice.drop()
-        self.rig.advance()
+        self.rig.advance(29.9)
+        self.assertIsNone(phone.final)
+        self.rig.advance(0.2)
         assert phone.final is not None
         self.assertEqual(phone.final.status, 480)
 

@@ -100,11 +100,17 @@ class LoggedIn(News, frozen=True, tag="OK"):
     ] = None
     calls: Annotated[
         tuple[CallInfo, ...],
-        Meta(description="All calls of this user; OFFER with `session` takes one up that is away or on another page."),
+        Meta(
+            description="All calls of this user. OFFER with `session` takes one up that is away or on another page; "
+            "one that comes in and still rings needs no such thing, its own OFFER follows this message."
+        ),
     ] = ()
     resume: Annotated[str, Meta(description="Logs this page in again, once, in place of a token; see LOGIN.")] = ""
     resume_ttl: Annotated[float, Meta(description="Seconds that it holds after the connection was lost.")] = 0.0
     missed: Annotated[tuple[MissedCall, ...], Meta(description="Calls that nobody took, the oldest first.")] = ()
+
+    def __repr__(self) -> str:
+        return f"LoggedIn(id={self.id!r}, user={self.user!r})"
 
 
 class Ok(News, frozen=True, tag="OK"):

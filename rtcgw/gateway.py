@@ -35,8 +35,10 @@ from rtcgw.model.reason import Reason
 from rtcgw.ops.inspector import Inspector
 from rtcgw.ops.manhole import ManholeServer
 from rtcgw.ops.preflight import Finding, preflight
+from rtcgw.ops.records import Records
 from rtcgw.rtcweb.client import make_desk
 from rtcgw.rtcweb.identifying import Users
+from rtcgw.rtcweb.missed import MissedCalls
 from rtcgw.rtcweb.tokens import BadKey
 from rtcgw.rtcweb.websocket import BrowserFactory, nvx_in_use
 from rtcgw.sandbox.service import SandboxService
@@ -45,8 +47,10 @@ from rtcgw.sip.transaction import TransactionLayer
 from rtcgw.sip.transport import Limits as SipLimits
 from rtcgw.sip.transport import SipTransport
 from rtcgw.sip.txuser import Timers
+from rtcgw.store.missed import MemoryMissed
 from rtcgw.store.table import MemoryTable
 from rtcgw.translator.factory import Limits, Translator
+from rtcgw.translator.record import Books
 from rtcgw.web.server import PageSettings, make_site
 
 log = Logger()
@@ -65,6 +69,8 @@ class Gateway:
     routing: RoutingFactory
     media: IMediaBackend
     translator: Translator
+    books: Books
+    records: Records
     browsers: BrowserFactory
     inspector: Inspector
     manhole: ManholeServer | None
@@ -123,6 +129,8 @@ class Gateway:
         self.layer.close()
         await self.transport.stop()
         await maybeDeferred(self.media.stop)
+        self.books.settle()
+        self.records.stop()
         if self.sandbox is not None:
             await self.sandbox.stop()
 
@@ -153,7 +161,10 @@ def build(config: Config, reactor: Any, now: Callable[[], float] = time.time) ->
     junction = Junction(users, profiles, table, reactor, call, sip.t1, config.peers.of, *session)
     emergency = Emergency.of(call.emergency)
     limits = Limits(call.max_calls, call.ring_time, warm_start=call.ladder != "patent", emergency=emergency)
-    translator = Translator(reactor, junction, media, DirectBackend(reactor), table, limits)
+    records = Records(config.records, reactor)
+    missed = MissedCalls(users, MemoryMissed())
+    books = Books(reactor, now, ended=missed.ended, write=records.take)
+    translator = Translator(reactor, junction, media, DirectBackend(reactor), table, limits, books)
     junction.translator = translator
     profiles.on_change = junction.registration_changed
     routing = RoutingFactory(
@@ -167,7 +178,7 @@ def build(config: Config, reactor: Any, now: Callable[[], float] = time.time) ->
     )
     layer.user = routing
     try:
-        desk = make_desk(config, users, translator, reactor, now)
+        desk = make_desk(config, users, translator, reactor, now, missed)
     except BadKey as error:
         raise ConfigError([f"[login] keys: {error}"]) from None
     browsers = BrowserFactory(config.web, desk)
@@ -180,6 +191,7 @@ def build(config: Config, reactor: Any, now: Callable[[], float] = time.time) ->
             "transactions": layer.counters,
             "routing": routing.counters,
             "media": media.counters,
+            "records": records.counters,
         }
 
     inspector = Inspector(
@@ -190,6 +202,8 @@ def build(config: Config, reactor: Any, now: Callable[[], float] = time.time) ->
         show_servers=desk.ice.rows,
         show_counters=counters,
         start_drain=translator.drain,
+        start_reconnect=browsers.reconnect,
+        show_records=records.rows,
     )
     manhole = ManholeServer(config.manhole, inspector.namespace(), reactor) if config.manhole.enabled else None
     sandbox = SandboxService(config, reactor) if config.sandbox.enabled else None
@@ -202,6 +216,8 @@ def build(config: Config, reactor: Any, now: Callable[[], float] = time.time) ->
         routing,
         media,
         translator,
+        books,
+        records,
         browsers,
         inspector,
         manhole,

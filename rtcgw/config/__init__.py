@@ -37,6 +37,7 @@ from rtcgw.config.sections import (
     Manhole,
     Media,
     ProfileKeys,
+    Records,
     Rtpengine,
     Sandbox,
     Sip,
@@ -57,6 +58,7 @@ __all__ = [
     "Manhole",
     "Media",
     "Peers",
+    "Records",
     "Rtpengine",
     "Sandbox",
     "Sip",
@@ -83,6 +85,7 @@ class Config:
     ice: Ice = field(factory=Ice)
     manhole: Manhole = field(factory=Manhole)
     log: Log = field(factory=Log)
+    records: Records = field(factory=Records)
     sandbox: Sandbox = field(factory=Sandbox)
     profiles: tuple[Profile, ...] = ()
     users: tuple[User, ...] = ()

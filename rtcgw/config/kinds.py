@@ -7,6 +7,7 @@ the key nor the section it serves: `rtcgw.config.reading` puts the place in fron
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from collections.abc import Iterable, Mapping
 from enum import Enum
@@ -347,6 +348,31 @@ class ReadableFile(Kind):
             return ""
         source.read_text(value)
         return str(source.path(value))
+
+
+@frozen
+class WritableFile(Kind):
+    """The name of a file that can be written now, and that other files may stand beside; the value is its full path."""
+
+    @property
+    def allowed(self) -> str:
+        """See `Kind`."""
+        return 'the name of a file in a folder that can be written, or "" for none'
+
+    def read(self, value: object, source: Source) -> str:
+        """See `Kind`."""
+        if not isinstance(value, str):
+            raise Wrong
+        if not value:
+            return ""
+        path = source.path(value).absolute()
+        if not path.parent.is_dir():
+            raise Wrong(f"there is no folder {path.parent}")
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            raise Wrong(f"the folder {path.parent} cannot be written")
+        if path.exists() and not (path.is_file() and os.access(path, os.R_OK | os.W_OK)):
+            raise Wrong(f"{path} cannot be written, or is no file")
+        return str(path)
 
 
 @frozen

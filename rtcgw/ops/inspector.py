@@ -1,6 +1,7 @@
 """What the engineer on duty asks a running gateway, answered as text tables.
 
-    calls()  call("x7")  sessions()  registrations()  media()  servers()  counters()  drain()
+    calls()  call("x7")  records()  sessions()  registrations()  media()  servers()  counters()  drain()
+    reconnect()  reconnect("alice")
 
 The inspector owns nothing: it is handed functions that show what the rooms hold, and it prints. Rows are
 plain mappings of column to value, so that no room needs to know this one. A column whose name
@@ -57,8 +58,12 @@ class Inspector:
     """Counts by room and name, e.g. {"sip": {"untrusted": 3}}."""
     start_drain: Callable[[], int]
     """Take no new calls; the number of those that still run."""
+    start_reconnect: Callable[[str | None], int] = field(default=lambda user: 0)
+    """Ask the pages of a user, or all, to make new connections; how many are going to be asked."""
     log_drain: Callable[[], None] = field(default=lambda: None)
     """Told that somebody asked for a drain."""
+    show_records: Callable[[], Iterable[Row]] = field(default=lambda: ())
+    """One row per call that has ended of late, the newest first."""
 
     def calls(self) -> Shown:
         """The live calls, the oldest first."""
@@ -96,6 +101,10 @@ class Inspector:
             lines += _leg_lines(party, leg)
         return Shown("\n".join(map(_clean, lines)))
 
+    def records(self) -> Shown:
+        """The calls that have ended last, and set-ups that were refused, the newest first."""
+        return table(list(self.show_records()), "no call has ended yet")
+
     def sessions(self) -> Shown:
         """Who is logged in."""
         return table(list(self.show_sessions()), "nobody is logged in")
@@ -126,17 +135,23 @@ class Inspector:
         left = self.start_drain()
         return Shown(f"no new calls are taken; {left} still run")
 
+    def reconnect(self, user: str | None = None) -> Shown:
+        """Have the pages of a user, or all, make new connections; their calls go on."""
+        return Shown(f"{self.start_reconnect(user)} connections are asked to reconnect")
+
     def namespace(self) -> dict[str, Callable[..., Shown]]:
         """The names that a prompt is given."""
         return {
             "calls": self.calls,
             "call": self.call,
+            "records": self.records,
             "sessions": self.sessions,
             "registrations": self.registrations,
             "media": self.media,
             "servers": self.servers,
             "counters": self.counters,
             "drain": self.drain,
+            "reconnect": self.reconnect,
         }
 
 

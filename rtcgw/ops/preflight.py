@@ -8,6 +8,8 @@ that is running.
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from secrets import token_hex
 from typing import Any, cast
 
@@ -21,7 +23,7 @@ from twisted.internet.protocol import DatagramProtocol, Factory, Protocol
 from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 
-from rtcgw.config import Config, Ice, Sip, listen_address, peer_address
+from rtcgw.config import Config, Ice, Records, Sip, listen_address, peer_address
 from rtcgw.media.backend import IMediaBackend, MediaError
 from rtcgw.rtcweb.stunprobe import Silent, ask, place_of
 from rtcgw.sip.message import Request, Response
@@ -52,6 +54,8 @@ async def preflight(config: Config, reactor: Any, media: IMediaBackend) -> list[
     if config.manhole.enabled:
         found.append(await _listener("[manhole] listen", config.manhole.listen, reactor))
     found.append(await _media(media))
+    if config.records.file:
+        found.append(_records(config.records))
     found += await _ice(config.ice, reactor)
     if config.sandbox.enabled:
         core = f"tcp:{config.sandbox.core_port}:interface=127.0.0.1"
@@ -199,6 +203,16 @@ async def _peer_by_udp(sip: Sip, reactor: Any) -> Finding:
 async def _udp_port(sip: Sip, question: Question, reactor: IReactorUDP) -> IListeningPort:
     host, number = listen_address(sip.listen)
     return reactor.listenUDP(number, question, interface=host, maxPacketSize=65535)
+
+
+def _records(records: Records) -> Finding:
+    """That the file can be written was found out when the configuration was read; what is free says for how long."""
+    what, place = "[records] file", os.statvfs(Path(records.file).parent)
+    free, wanted = place.f_bavail * place.f_frsize, records.max_size * (records.keep + 1)
+    if free < records.max_size:
+        return Finding(False, what, f"{free} bytes are free for {records.file}, fewer than max_size")
+    room = "room for all of its files" if free >= wanted else f"{free} bytes are free, all of its files take {wanted}"
+    return Finding(True, what, f"{records.file} can be written; {room}")
 
 
 def _peers(config: Config) -> Finding:

@@ -24,7 +24,7 @@ class LegView:
     """What the inspector shows of a leg. Holds no secret."""
 
     kind: str
-    """`sip`, `browser` or `fork`."""
+    """`sip`, `browser`, `fork`, or `moved` for one that was in another call until this one."""
     peer: str
     """Whom the leg talks to: a URI, or a user and connection."""
     state: str

@@ -36,6 +36,8 @@ log = Logger()
 
 SCHEMA: Final = 1
 """Grows when a field changes its meaning or goes; a field that is added leaves it as it is."""
+MOVED: Final = "moved"
+"""How the leg is called that was in another call until this one; see `LegView.kind`."""
 TEXT_LIMIT: Final = 256
 """Characters kept of anything that a peer has written."""
 
@@ -165,6 +167,7 @@ class CallRecord:
     holds: Annotated[int, "How often somebody was put on hold."] = 0
     held: Annotated[float, "Seconds during which somebody was on hold."] = 0.0
     moves: Annotated[int, "How often a page was away and came back, or did not."] = 0
+    moved: Annotated[str, "Who was in another call until this one: `caller`, `callee` (a transfer, a pick-up)."] = ""
     transferred_from: Annotated[str | None, "The call that this one continues."] = None
     transferred_to: Annotated[str | None, "The call that continues this one."] = None
 
@@ -294,6 +297,7 @@ class Books:
             holds=story.holds,
             held=story.held_until(clock),
             moves=story.moves,
+            moved="caller" if caller.kind == MOVED else "callee" if callee.kind == MOVED else "",
             transferred_from=story.transferred_from,
             transferred_to=story.transferred_to,
         )

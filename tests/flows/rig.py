@@ -37,12 +37,14 @@ from rtcgw.model.identity import Profile, SessionId, User
 from rtcgw.model.peer import PLAIN_PEER, PeerProfile
 from rtcgw.rtcweb.client import make_desk
 from rtcgw.rtcweb.identifying import Users
+from rtcgw.rtcweb.missed import MissedCalls
 from rtcgw.rtcweb.websocket import BrowserFactory
 from rtcgw.sip.flow import Hop
 from rtcgw.sip.message import Request
 from rtcgw.sip.parser import parse_message
 from rtcgw.sip.transaction import TransactionLayer
 from rtcgw.sip.transport import SipTransport
+from rtcgw.store.missed import MemoryMissed
 from rtcgw.store.table import MemoryTable
 from rtcgw.translator.factory import Limits, Translator
 from rtcgw.translator.record import Books, CallRecord
@@ -247,7 +249,8 @@ class Rig:
         limits = Limits(
             call.max_calls, call.ring_time, warm_start=call.ladder != "patent", emergency=Emergency.of(call.emergency)
         )
-        self.books = Books(clock, clock.seconds, write=self.records.append)
+        missed = MissedCalls(self.users, MemoryMissed())
+        self.books = Books(clock, clock.seconds, ended=missed.ended, write=self.records.append)
         web_media = DirectBackend(clock)
         self.translator = Translator(clock, self.junction, self.media, web_media, self.table, limits, self.books)
         self.junction.translator = self.translator
@@ -262,7 +265,8 @@ class Rig:
             min_se=sip.min_se,
         )
         self.layer.user = self.routing
-        self.browsers = BrowserFactory(config.web, make_desk(config, self.users, self.translator, clock, clock.seconds))
+        desk = make_desk(config, self.users, self.translator, clock, clock.seconds, missed)
+        self.browsers = BrowserFactory(config.web, desk)
         for profile in config.profiles:
             self.core.subscribe(profile.impi, profile.secret, *profile.impus)
             address = self.transport.sent_by()

@@ -118,6 +118,17 @@ class Recast:
         """Where the receiver's timeline stands."""
         return Start(((self._seq or 0) - 1) & 0xFFFF, self._at & 0xFFFFFFFF, self._last or 0.0)
 
+    def go_on(self, start: Start) -> None:
+        """The receiver has been sent something else meanwhile, up to here: the source begins anew after it."""
+        before = self._seq or 0
+        self._seq = before + ((start.seq + 1 - before) & 0xFFFF)
+        self._at += _signed(start.ts - self._at)
+        self._last, self._clocks, self._next = start.last, None, None
+        self._held.clear()
+        if self._speaker is not None:
+            self._speaker.rest()
+            self._speaker = None
+
     # -- packets -----------------------------------------------------------------------------------
 
     def put(self, seq: int, entry: tuple[int, int, bytes] | None, now: float, out: int) -> list[bytes]:

@@ -40,6 +40,13 @@ class Latch(Enum):
     """Whoever sends first. Only for networks where nobody else can reach the ports."""
 
 
+class Heard(Enum):
+    """To whom the gateway speaks itself."""
+
+    WEB = "browser"
+    CORE = "phone"
+
+
 class Protector(Protocol):
     """The browser's leg, as far as packets go: it protects and sends, and drops what cannot be."""
 
@@ -65,6 +72,7 @@ class Relay(DatagramProtocol):
         "_former",
         "_from_core",
         "_from_web",
+        "_hears",
         "_keys",
         "_latch",
         "_named",
@@ -75,8 +83,10 @@ class Relay(DatagramProtocol):
         "_rtcp_source",
         "_seconds",
         "_source",
+        "_taken",
         "_target",
         "_wanted",
+        "_wants",
         "_write",
         "_write_rtcp",
         "down",
@@ -115,7 +125,11 @@ class Relay(DatagramProtocol):
         """Where the line was before: at the fork that lost, at the phone before a transfer. All may be ports of one
         host, a border controller's, and may go on sending; they are followed no more."""
         self._wanted = False
-        """The browser receives."""
+        """The browser is to be sent what the phone sends."""
+        self._hears = self._wants = False
+        """The phone takes what the browser sends, the browser what the phone sends, when the gateway is silent."""
+        self._taken: frozenset[Heard] = frozenset()
+        """To whom the gateway speaks itself."""
         self._keys: CoreKeys | None = None
         self._open: Transforms | None = None
         self._close: Transforms | None = None
@@ -150,9 +164,18 @@ class Relay(DatagramProtocol):
         if rtcp is not None and rtcp != self._rtcp:
             self._leave(rtcp, self._rtcp, self._rtcp_source)
             self._rtcp, self._rtcp_source = rtcp, None
-        where = self._named if self._source is None or self._latch is Latch.OFF else self._source
-        self._target = where if hears and address is not None else None
-        self._wanted = wanted
+        self._hears, self._wants = hears and address is not None, wanted
+        self._route()
+
+    def _route(self) -> None:
+        """Who hears whom now."""
+        self._target = self._where if self._hears and Heard.CORE not in self._taken else None
+        self._wanted = self._wants and Heard.WEB not in self._taken
+
+    @property
+    def _where(self) -> Address | None:
+        """Where the phone takes packets."""
+        return self._named if self._source is None or self._latch is Latch.OFF else self._source
 
     def _leave(self, present: Address, *former: Address | None) -> None:
         known = [*self._former, *(address for address in former if address is not None)]
@@ -178,10 +201,28 @@ class Relay(DatagramProtocol):
         if before is None or before.local.key != keys.local.key or before.local.suite != keys.local.suite:
             self._close = srtp.closing(keys.local.profile, keys.local.key)
 
+    # -- what the gateway says itself --------------------------------------------------------------
+
+    def take_over(self, heard: Heard, on: bool) -> None:
+        """The gateway speaks to one side from now on, and nobody else does; or no longer."""
+        self._taken = self._taken | {heard} if on else self._taken - {heard}
+        self._route()
+
+    def say_core(self, packet: bytes) -> None:
+        """A packet of the gateway's own for the phone, in the clear."""
+        where = self._where
+        if where is not None:
+            self._to_core(packet, where)
+
+    def say_web(self, packet: bytes) -> None:
+        """The same for the browser."""
+        if self.leg is not None:
+            self.leg.send_rtp(packet)
+
     def close(self) -> None:
         """Nothing passes any more."""
         self.leg = self._write = self._write_rtcp = self._target = self._rtcp = self._rtcp_source = None
-        self._wanted = False
+        self._wanted = self._hears = self._wants = False
         self.secure(None)
 
     # -- packets -----------------------------------------------------------------------------------

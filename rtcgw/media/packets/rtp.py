@@ -4,7 +4,8 @@ A phone may change SSRC, sequence and timestamp at any time (transfer, music on 
 takes that for a new stream and SRTP for an attack. `Timeline` keeps what the receiver sees in one
 piece, translates payload numbers, turns mu-law into A-law where the two sides chose differently
 (a table look-up), and counts what never came. Other codecs are converted by a `Recoder`, which is
-handed packets in order and makes new ones. RTCP is translated with the same numbers, in `rtcp.py`.
+handed packets in order and makes new ones. RTCP is translated with the same numbers, in `rtcp.py`. What the gateway
+says itself (music, keys) goes out on the same timeline, in place of the source.
 
 This is the path that runs a hundred times a second for each call: no allocation unless a packet
 must change, and nothing is said twice.
@@ -12,6 +13,7 @@ must change, and nothing is said twice.
 
 from __future__ import annotations
 
+import secrets
 import struct
 from collections.abc import Callable, Mapping
 
@@ -24,6 +26,12 @@ _HEADER = struct.Struct("!HII")
 _FRONT = struct.Struct("!BBHII")
 _FRAMES = {"audio": 50, "video": 30}
 """Packets or pictures per second, assumed where a stream is joined to another."""
+_EVENT = 256
+"""Set beside the second octet to be written of a telephone event, so that none is passed on unseen."""
+KEYS = "0123456789*#ABCD"
+"""By event code (RFC 4733 §3.2)."""
+_KEY_GAP = 0.03
+"""Seconds between the beginnings of two keys; what comes faster was not pressed."""
 _RATES = {"audio": 8000, "video": 90000}
 """Clock in Hz where the codec does not say."""
 
@@ -35,7 +43,9 @@ class Timeline:
         "_convert",
         "_dseq",
         "_dts",
+        "_key",
         "_known",
+        "_own",
         "_plain",
         "_recast",
         "_second",
@@ -47,6 +57,7 @@ class Timeline:
         "made",
         "meter",
         "octets",
+        "on_key",
         "out",
         "packets",
         "src",
@@ -76,6 +87,12 @@ class Timeline:
         self.meter = Meter(_RATES[kind])
         self.codec: Codec | None = None
         """What came last, telephone events aside."""
+        self._own: tuple[int, int] | None = None
+        """Sequence number and timestamp of what the gateway said last by itself; None while the source speaks."""
+        self._key: tuple[int, float, bool] | None = None
+        """Timestamp of the source's last key, when it came, and whether it is over."""
+        self.on_key: Callable[[str], object] | None = None
+        """Told of each key that the source presses; set before anything is agreed."""
         self.made: list[bytes] = []
         """Packets made anew by the last call of `carry`, which then said None."""
         self.packets = 0
@@ -93,8 +110,9 @@ class Timeline:
         self._known = dict(routes)
         for theirs, route in routes.items():
             conversion = _conversion(route)
+            is_key = self.on_key is not None and route.source is not None and route.source.name == EVENTS
             for marker in (0, 128):
-                self._table[theirs | marker] = route.pt | marker
+                self._table[theirs | marker] = route.pt | marker | (_EVENT if is_key else 0)
                 if conversion is not None:
                     self._convert[theirs | marker] = conversion
         recasts = any(route.recoder is not None for route in routes.values())
@@ -153,6 +171,9 @@ class Timeline:
         self.octets += len(packet) - 12
         if self._plain and written == second:
             return packet
+        if written >= _EVENT:
+            written -= _EVENT
+            self._hear_key(ts, packet, now)
         seq, ts, payload = (seq + self._dseq) & 0xFFFF, (ts + self._dts) & 0xFFFFFFFF, packet[12:]
         if self._recast is not None:
             self.made += self._recast.put(seq, (second, ts, payload), now, self.out)
@@ -199,6 +220,60 @@ class Timeline:
         if source is not None and source.name != EVENTS:
             self.codec = source
             self.meter.clock(source.rate)
+
+    def _hear_key(self, ts: int, packet: bytes, now: float) -> None:
+        """A packet of a telephone event. All packets of one key have its timestamp (RFC 4733 §2.3.5); a very long one
+        goes on under another, without a marker and before it was said to be over (§2.5.1.3)."""
+        if len(packet) < 16 or packet[12] >= len(KEYS):
+            return
+        over = packet[13] > 127
+        before, self._key = self._key, (ts, now, over)
+        if before is not None:
+            newer = (ts - before[0]) & 0xFFFFFFFF
+            if newer == 0 or newer >= 0x80000000:
+                self._key = before[0], before[1], before[2] or over
+                return
+            if now - before[1] < _KEY_GAP or not (before[2] or packet[1] > 127):
+                return
+        if self.on_key is not None:
+            self.on_key(KEYS[packet[12]])
+
+    # -- what the gateway says itself -------------------------------------------------------------
+
+    def interrupt(self, rate: int, now: float) -> None:
+        """The gateway speaks from now on, on a clock of `rate` Hz; what it says follows what the receiver has heard."""
+        meter = self.meter
+        if not self.begun:
+            self.begun, self.out = True, secrets.randbits(32)
+            self._own = secrets.randbits(15), secrets.randbits(32)
+            return
+        if self._recast is not None:
+            seq, ts, last = self._recast.end
+        else:
+            seq, ts = (meter.seq + self._dseq) & 0xFFFF, (meter.ts + self._dts) & 0xFFFFFFFF
+            last = meter.last or now
+        passed = round((now - last) * rate) if last else 0
+        self._own = seq, (ts + max(0, passed - rate // _FRAMES[self.kind])) & 0xFFFFFFFF
+
+    def insert(self, second: int, step: int, payload: bytes) -> bytes:
+        """A packet of the gateway's own, `step` units of the receiver's clock after the one before; `second` is its
+        payload type with the marker."""
+        seq, ts = self._own or (0, 0)
+        self._own = seq, ts = (seq + 1) & 0xFFFF, (ts + step) & 0xFFFFFFFF
+        return _FRONT.pack(0x80, second, seq, ts, self.out) + payload
+
+    def resume(self, silence: int, now: float) -> None:
+        """The source is heard again; its next packet is joined to what the gateway has said, as another source's.
+        `silence`: units of the receiver's clock since the last timestamp."""
+        if self._own is None:
+            return
+        (seq, ts), self._own = self._own, None
+        ts = (ts + silence) & 0xFFFFFFFF
+        if self._recast is not None:
+            self._recast.go_on(Start(seq, ts, now))
+        else:
+            self._dseq, self._dts = (seq - self.meter.seq) & 0xFFFF, (ts - self.meter.ts) & 0xFFFFFFFF
+        self.meter.last, self.src, self._plain = now, None, False
 
     # -- the same numbers, for RTCP ---------------------------------------------------------------
 

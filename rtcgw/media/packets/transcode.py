@@ -111,7 +111,7 @@ class Recoder:
         length = _length(target.name, ptime)
         samples = rate * length // 1000
         self._decode = _decoding(source.name, rate)
-        self._encode = _encoding(target.name, rate, samples)
+        self._encode = encoding(target.name, rate, samples)
         self._octets = 2 * samples
         clock = _KNOWN[target.name]
         self._ticks = (clock, rate)
@@ -239,8 +239,8 @@ def _decoding(name: str, rate: int) -> Callable[[bytes], bytearray | None]:
     return tried
 
 
-def _encoding(name: str, rate: int, samples: int) -> Callable[[bytes], bytes]:
-    """Sound of one frame at `rate` -> payload."""
+def encoding(name: str, rate: int, samples: int) -> Callable[[bytes], bytes]:
+    """Sound of one frame at `rate` -> payload, for frames in their order; G.711 is of 8000 only, and needs no extra."""
     if name in G711:
         return encoder(name)
     from rtcgw.media.packets.pyav import Encoder, Resampler  # noqa: PLC0415 - as above

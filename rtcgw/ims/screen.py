@@ -29,12 +29,14 @@ METHODS: Final[dict[str, str]] = {
     "INFO": "translator.sipinfo",
     "OPTIONS": "ims.routing",
     "NOTIFY": "ims.routing",
+    "REFER": "translator.siprefer",
 }
 """Each method that is taken, and the module of `rtcgw` that answers it. Their order is that of Allow."""
 OPTIONS: Final[dict[str, str]] = {
     "100rel": "translator.sipanswers",
     "precondition": "translator.sippeer",
     "timer": "translator.sipterms",
+    "norefersub": "translator.siprefer",
     "199": "translator.sipforks",
 }
 """Each option tag that is said to be supported and may be required of us, and the module that does as it asks."""

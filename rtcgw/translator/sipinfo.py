@@ -12,7 +12,7 @@ could arrive in either order.
 from __future__ import annotations
 
 from collections import deque
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
@@ -22,9 +22,13 @@ from rtcgw.model.events import Info, Keyframe
 from rtcgw.model.peer import Dtmf, PeerProfile
 from rtcgw.sip.dialog import Dialog
 from rtcgw.sip.message import Request, Response, make_response
+from rtcgw.sip.transaction import ServerTransaction
 from rtcgw.sip.xmlbody import Bounds, XmlError, walk
 from rtcgw.translator.sipdialog import Ask
 from rtcgw.translator.sipport import ISipPort
+
+if TYPE_CHECKING:
+    from rtcgw.translator.sipleg import SipLeg
 
 log = Logger()
 
@@ -207,3 +211,27 @@ class Infos:
             return None
         self._heard = now
         return event
+
+
+# -- actions of `siptable` -----------------------------------------------------------------------
+
+
+def inform(leg: SipLeg, event: Info | Keyframe) -> None:
+    """Keys for the peer, or a wish for a whole picture."""
+    assert leg.dialog is not None
+    _of(leg).put(leg.dialog, event, leg.peer)
+
+
+def informed(leg: SipLeg, tx: ServerTransaction, request: Request) -> None:
+    """INFO from the peer."""
+    response, event = _of(leg).answer(request)
+    leg.port.decorate(response, leg.peer)
+    tx.respond(response)
+    if event is not None:
+        leg.report(event)
+
+
+def _of(leg: SipLeg) -> Infos:
+    if leg.infos is None:
+        leg.infos = Infos(leg.port, leg.clock)
+    return leg.infos

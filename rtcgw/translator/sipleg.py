@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -41,11 +42,13 @@ from rtcgw.model.events import (
     Progress,
     ProgressAck,
     Setup,
+    Transfer,
+    Transferring,
     Update,
     UpdateAccept,
     UpdateReject,
 )
-from rtcgw.model.identity import SessionId
+from rtcgw.model.identity import DialogRef, SessionId
 from rtcgw.model.peer import PLAIN_PEER, PeerProfile
 from rtcgw.model.reason import Reason
 from rtcgw.sip.dialog import Dialog, DialogId
@@ -59,12 +62,15 @@ from rtcgw.translator.leg import ILeg, ILegParent, LegView
 from rtcgw.translator.sipanswers import Answers, Change
 from rtcgw.translator.sipchange import Asking
 from rtcgw.translator.sipdialog import Ask, EarlyDialogs, reason_header, sdp_of
-from rtcgw.translator.sipinfo import Infos
 from rtcgw.translator.sipmoves import FOLLOWED, Redirects
-from rtcgw.translator.siporigin import Thread
+from rtcgw.translator.siporigin import Thread, continued
 from rtcgw.translator.sipport import IDialogOwner, ISipPort
 from rtcgw.translator.sipstate import Input, Ladder, Policy, State
 from rtcgw.translator.siptimer import SessionTimer
+
+if TYPE_CHECKING:
+    from rtcgw.translator.sipinfo import Infos
+    from rtcgw.translator.siprefer import Referrals
 
 log = Logger()
 
@@ -81,6 +87,8 @@ _ORDERS: dict[type[Event], Input] = {
     UpdateReject: Input.CHANGE_REFUSED,
     Info: Input.INFORM,
     Keyframe: Input.INFORM,
+    Transfer: Input.TRANSFER,
+    Transferring: Input.TOLD,
     End: Input.END,
 }
 _METHODS = {
@@ -89,6 +97,8 @@ _METHODS = {
     "UPDATE": Input.CHANGE,
     "INVITE": Input.CHANGE,
     "INFO": Input.INFO,
+    "REFER": Input.REFER,
+    "NOTIFY": Input.NOTIFY,
 }
 UNFIT = frozenset({415, 420, 488, 580, 606})
 """Refusals of what an INVITE offers, not of the call: another offer may do."""
@@ -125,6 +135,7 @@ class SipLeg:
         "policy",
         "port",
         "redirects",
+        "referrals",
         "said",
         "session",
         "setup",
@@ -184,6 +195,7 @@ class SipLeg:
         """Our description that holds in the dialog: what a refresh by re-INVITE repeats."""
         self.timer: SessionTimer | None = None  # made when somebody has agreed on an interval
         self.infos: Infos | None = None  # made with the first key or picture: most calls have none
+        self.referrals: Referrals | None = None  # made with the first REFER
         self.told = ""
         """The last description for the peer, until the leg moves."""
         self.thread: Thread | None = None
@@ -197,7 +209,7 @@ class SipLeg:
         """See `ILeg`. Candidates and Ringback have no place towards a phone and are dropped: 180 and 183 say it."""
         description = getattr(event, "description", None)
         if description is not None or self.thread is not None or isinstance(event, Update):
-            event = self._continued(event, description)
+            event = continued(self, event, description)
         if isinstance(event, Accept):
             ready = self.answers is None or self.answers.may_accept
             self.machine.handle(Input.ACCEPT if ready else Input.ACCEPT_LATER, event)
@@ -205,15 +217,6 @@ class SipLeg:
         order = _ORDERS.get(type(event))
         if order is not None:
             self.machine.handle(order, event)
-
-    def _continued(self, event: Event, description: Description | None) -> Event:
-        """What the peer is told stays one session, though the leg has moved to other media (RFC 3264 §8)."""
-        if self.thread is None:
-            if not (isinstance(event, Update) and event.fresh):
-                self.told = self.told if description is None else description.sdp
-                return event
-            self.thread = Thread(self.told)
-        return self.thread.down(event)
 
     def view(self) -> LegView:
         """See `ILeg`."""
@@ -326,6 +329,11 @@ class SipLeg:
         self.on_dialog(dialog.id)
         return entered
 
+    def replaces(self) -> DialogRef | None:
+        """See `transfer.IReferable`: the tags are those of the peer, who is to match them."""
+        known = None if self.dialog is None else self.dialog.id
+        return None if known is None else DialogRef(known.call_id, known.remote_tag, known.local_tag)
+
     def hang_up(self, event: End) -> None:
         """Send BYE; its answer, or silence, ends the leg."""
         assert self.dialog is not None
@@ -406,24 +414,6 @@ class SipLeg:
             siptimer.grant(self, request, response)
 
     # -- changes of the peer's -----------------------------------------------------------------
-
-    def inform(self, event: Info | Keyframe) -> None:
-        """Keys for the peer, or a wish for a whole picture."""
-        assert self.dialog is not None
-        self._made_infos().put(self.dialog, event, self.peer)
-
-    def informed(self, tx: ServerTransaction, request: Request) -> None:
-        """INFO from the peer."""
-        response, event = self._made_infos().answer(request)
-        self.port.decorate(response, self.peer)
-        tx.respond(response)
-        if event is not None:
-            self.report(event)
-
-    def _made_infos(self) -> Infos:
-        if self.infos is None:
-            self.infos = Infos(self.port, self.clock)
-        return self.infos
 
     def changing(self, tx: ServerTransaction, request: Request) -> None:
         """A re-INVITE or UPDATE. One without an offer can cross no offer of ours (RFC 3311 §5.2)."""

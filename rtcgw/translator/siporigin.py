@@ -11,7 +11,7 @@ What it is not: it judges no description. One that cannot be read passes as it i
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Final, Protocol
 
 from attrs import evolve
 
@@ -32,6 +32,25 @@ _ORIGIN: Final = re.compile(r"^o=(\S+) (\d{1,20}) (\d{1,20}) ([^\r\n]*)\r?$", re
 _LINES: Final = re.compile(r"^m=", re.M)
 _FIRST: Final = re.compile(r"^m=(\S+) \S+ (\S+) ([^\r\n]*)", re.M)
 _DESCRIBED: Final = (Setup, Progress, ProgressAck, Accept, Confirm, Update, UpdateAccept)
+
+
+class IThreaded(Protocol):
+    """A phone's leg."""
+
+    told: str
+    """The last description for the phone, until the leg moves."""
+    thread: Thread | None
+    """What it was told since then, and before."""
+
+
+def continued(leg: IThreaded, event: Event, description: Description | None) -> Event:
+    """An event on its way to the phone, with its description as the phone must see it."""
+    if leg.thread is None:
+        if not (isinstance(event, Update) and event.fresh):
+            leg.told = leg.told if description is None else description.sdp
+            return event
+        leg.thread = Thread(leg.told)
+    return leg.thread.down(event)
 
 
 class Thread:

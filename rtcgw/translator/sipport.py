@@ -15,6 +15,7 @@ from rtcgw.model.peer import PLAIN_PEER, PeerProfile
 from rtcgw.sip.dialog import DialogId
 from rtcgw.sip.message import Message, Request, Response
 from rtcgw.sip.transaction import ClientTransaction, IClientUser, ServerTransaction
+from rtcgw.sip.uri import Uri
 
 
 class IDialogOwner(Interface):
@@ -43,6 +44,12 @@ class ISipPort(Interface):
         Its form of addresses and its option tags are such as `peer` takes them.
 
         Raises `rtcgw.sip.uri.UriError` when `target` cannot be a SIP or tel URI.
+        """
+
+    def target(text: str) -> Uri:
+        """What a user dialled as a URI: a SIP or tel URI as it is, a number as tel, a name at the home domain.
+
+        Raises `rtcgw.sip.uri.UriError`.
         """
 
     def decorate(message: Message, peer: PeerProfile = PLAIN_PEER) -> None:

@@ -36,12 +36,14 @@ class Ladder:
 
 @frozen
 class Policy:
-    """What a call may do that is answered with another address."""
+    """What a call may do that is answered with another address, or whose peer sends the other party to one."""
 
     redirects: int = 5
     """Addresses that may be tried in all (RFC 3261 §8.1.3.4); 0: a 3xx ends the call."""
     emergency: Emergency = NONE
     """Numbers that no redirection leads to."""
+    refers: bool = True
+    """Whether the peer may transfer by REFER."""
 
 
 class State(Symbol):
@@ -83,6 +85,8 @@ class Input(Symbol):
     CHANGE_TAKEN = "change taken"
     CHANGE_REFUSED = "change refused"
     INFORM = "key or picture"
+    TRANSFER = "send the peer elsewhere"
+    TOLD = "how a transfer goes"
     END = "end"
     UNPLACED = "not placed"
     PROVISIONAL = "1xx"
@@ -101,6 +105,8 @@ class Input(Symbol):
     PRACK = "PRACK"
     CHANGE = "re-INVITE or UPDATE"
     INFO = "INFO"
+    REFER = "REFER"
+    NOTIFY = "NOTIFY"
     LOST = "dialog lost"
     UNPRACKED = "no PRACK"
     UNACKED = "no ACK"

@@ -17,8 +17,9 @@ from rtcgw.model.peer import PLAIN_PEER, PeerProfile
 from rtcgw.sip.dialog import Dialog, DialogId, new_tag
 from rtcgw.sip.transaction import ServerTransaction
 from rtcgw.translator import sipforks as forks
+from rtcgw.translator import sipinfo, siptimer
 from rtcgw.translator import sipredirect as redirect
-from rtcgw.translator import siptimer
+from rtcgw.translator import siprefer as refer
 from rtcgw.translator import sipuac as uac
 from rtcgw.translator import sipuas as uas
 from rtcgw.translator.sipanswers import Answers
@@ -37,8 +38,12 @@ _BOTH: _Rows = {
     (_S.TALKING, _I.ASK): Row(_S.TALKING, (SipLeg.ask,)),
     (_S.TALKING, _I.CONFIRM): Row(_S.TALKING, (SipLeg.change_confirmed,)),
     (_S.TALKING, _I.LOST): Row(_S.LEAVING, (SipLeg.hang_up, SipLeg.report_end)),
-    (_S.TALKING, _I.INFORM): Row(_S.TALKING, (SipLeg.inform,)),
-    (_S.TALKING, _I.INFO): Row(_S.TALKING, (SipLeg.informed,)),
+    (_S.TALKING, _I.INFORM): Row(_S.TALKING, (sipinfo.inform,)),
+    (_S.TALKING, _I.INFO): Row(_S.TALKING, (sipinfo.informed,)),
+    (_S.TALKING, _I.REFER): Row(_S.TALKING, (refer.referred,)),
+    (_S.TALKING, _I.NOTIFY): Row(_S.TALKING, (refer.notified,)),
+    (_S.TALKING, _I.TRANSFER): Row(_S.TALKING, (refer.send_elsewhere,)),
+    (_S.TALKING, _I.TOLD): Row(_S.TALKING, (refer.told,)),
     (_S.TALKING, _I.CHANGE_TAKEN): Row(_S.TALKING, (SipLeg.changed,)),
     (_S.TALKING, _I.CHANGE_REFUSED): Row(_S.TALKING, (SipLeg.unchanged,)),
     (_S.TALKING, _I.ACK): Row(_S.TALKING, (SipLeg.change_acked,)),
@@ -49,11 +54,15 @@ _BOTH: _Rows = {
     (_S.LEAVING, _I.CHANGE): Row(_S.LEAVING, (SipLeg.no_such,)),
     (_S.LEAVING, _I.PRACK): Row(_S.LEAVING, (SipLeg.no_such,)),
     (_S.LEAVING, _I.INFO): Row(_S.LEAVING, (SipLeg.no_such,)),
+    (_S.LEAVING, _I.REFER): Row(_S.LEAVING, (SipLeg.no_such,)),
+    (_S.LEAVING, _I.NOTIFY): Row(_S.LEAVING, (SipLeg.no_such,)),
 
     (_S.ENDED, _I.BYE): Row(_S.ENDED, (SipLeg.no_such,)),
     (_S.ENDED, _I.CHANGE): Row(_S.ENDED, (SipLeg.no_such,)),
     (_S.ENDED, _I.PRACK): Row(_S.ENDED, (SipLeg.no_such,)),
     (_S.ENDED, _I.INFO): Row(_S.ENDED, (SipLeg.no_such,)),
+    (_S.ENDED, _I.REFER): Row(_S.ENDED, (SipLeg.no_such,)),
+    (_S.ENDED, _I.NOTIFY): Row(_S.ENDED, (SipLeg.no_such,)),
 }
 
 _OUTGOING: _Rows = {
@@ -75,7 +84,9 @@ _OUTGOING: _Rows = {
     (_S.CALLING, _I.BYE): Row(_S.CALLING, (SipLeg.no_such,)),
     (_S.CALLING, _I.PRACK): Row(_S.CALLING, (SipLeg.no_such,)),
     (_S.CALLING, _I.CHANGE): Row(_S.CALLING, (forks.changing,)),
-    (_S.CALLING, _I.INFO): Row(_S.CALLING, (SipLeg.informed,)),
+    (_S.CALLING, _I.INFO): Row(_S.CALLING, (sipinfo.informed,)),
+    (_S.CALLING, _I.REFER): Row(_S.CALLING, (SipLeg.too_early,)),
+    (_S.CALLING, _I.NOTIFY): Row(_S.CALLING, (SipLeg.no_such,)),
     (_S.CALLING, _I.ASK): Row(_S.CALLING, (uac.ask_early,)),
     (_S.CALLING, _I.LOST): Row(_S.CANCELLING, (uac.cancel, SipLeg.report_end)),
     (_S.CALLING, _I.CHANGE_TAKEN): Row(_S.CALLING, (SipLeg.changed,)),
@@ -90,6 +101,8 @@ _OUTGOING: _Rows = {
     (_S.REFUSED_ONCE, _I.PRACK): Row(_S.REFUSED_ONCE, (SipLeg.no_such,)),
     (_S.REFUSED_ONCE, _I.CHANGE): Row(_S.REFUSED_ONCE, (SipLeg.no_such,)),
     (_S.REFUSED_ONCE, _I.INFO): Row(_S.REFUSED_ONCE, (SipLeg.no_such,)),
+    (_S.REFUSED_ONCE, _I.REFER): Row(_S.REFUSED_ONCE, (SipLeg.no_such,)),
+    (_S.REFUSED_ONCE, _I.NOTIFY): Row(_S.REFUSED_ONCE, (SipLeg.no_such,)),
 
     (_S.CANCELLING, _I.CHALLENGED): Row(_S.ENDED, (uac.cleared,)),
     (_S.CANCELLING, _I.MOVED): Row(_S.ENDED, (uac.cleared,)),
@@ -102,6 +115,8 @@ _OUTGOING: _Rows = {
     (_S.CANCELLING, _I.PRACK): Row(_S.CANCELLING, (SipLeg.no_such,)),
     (_S.CANCELLING, _I.CHANGE): Row(_S.CANCELLING, (SipLeg.no_such,)),
     (_S.CANCELLING, _I.INFO): Row(_S.CANCELLING, (SipLeg.no_such,)),
+    (_S.CANCELLING, _I.REFER): Row(_S.CANCELLING, (SipLeg.no_such,)),
+    (_S.CANCELLING, _I.NOTIFY): Row(_S.CANCELLING, (SipLeg.no_such,)),
 
     (_S.ANSWERED, _I.ACK_SENT): Row(_S.TALKING),
     (_S.ANSWERED, _I.CONFIRM): Row(_S.ANSWERED, (uac.confirmed,)),
@@ -116,7 +131,10 @@ _OUTGOING: _Rows = {
     (_S.ANSWERED, _I.CHANGE_REFUSED): Row(_S.ANSWERED, (SipLeg.unchanged,)),
     (_S.ANSWERED, _I.ASK): Row(_S.ANSWERED, (SipLeg.ask_not_now,)),
     (_S.ANSWERED, _I.LOST): Row(_S.LEAVING, (uac.ack_and_hang_up, SipLeg.report_end)),
-    (_S.ANSWERED, _I.INFO): Row(_S.ANSWERED, (SipLeg.informed,)),
+    (_S.ANSWERED, _I.INFO): Row(_S.ANSWERED, (sipinfo.informed,)),
+    (_S.ANSWERED, _I.REFER): Row(_S.ANSWERED, (SipLeg.too_early,)),
+    (_S.ANSWERED, _I.NOTIFY): Row(_S.ANSWERED, (SipLeg.no_such,)),
+    (_S.ANSWERED, _I.TRANSFER): Row(_S.ANSWERED, (refer.cannot_send,)),
 
     (_S.TALKING, _I.PROGRESS_ACK): Row(_S.TALKING, (uac.browser_acknowledged,)),
     (_S.TALKING, _I.AGAIN): Row(_S.TALKING, (uac.ack_again,)),
@@ -138,7 +156,9 @@ _INCOMING: _Rows = {
     (_S.OFFERED, _I.CHANGE): Row(_S.OFFERED, (uas.changing_early,)),
     (_S.OFFERED, _I.ASK): Row(_S.OFFERED, (uas.ask_early,)),
     (_S.OFFERED, _I.LOST): Row(_S.ENDED, (uas.refuse, SipLeg.report_end)),
-    (_S.OFFERED, _I.INFO): Row(_S.OFFERED, (SipLeg.informed,)),
+    (_S.OFFERED, _I.INFO): Row(_S.OFFERED, (sipinfo.informed,)),
+    (_S.OFFERED, _I.REFER): Row(_S.OFFERED, (SipLeg.too_early,)),
+    (_S.OFFERED, _I.NOTIFY): Row(_S.OFFERED, (SipLeg.no_such,)),
     (_S.OFFERED, _I.CHANGE_TAKEN): Row(_S.OFFERED, (SipLeg.changed,)),
     (_S.OFFERED, _I.CHANGE_REFUSED): Row(_S.OFFERED, (SipLeg.unchanged,)),
 
@@ -151,7 +171,9 @@ _INCOMING: _Rows = {
     (_S.ANSWERING, _I.CHANGE): Row(_S.ANSWERING, (SipLeg.too_early,)),
     (_S.ANSWERING, _I.ASK): Row(_S.ANSWERING, (SipLeg.ask_not_now,)),
     (_S.ANSWERING, _I.LOST): Row(_S.ENDED, (uas.refuse, SipLeg.report_end)),
-    (_S.ANSWERING, _I.INFO): Row(_S.ANSWERING, (SipLeg.informed,)),
+    (_S.ANSWERING, _I.INFO): Row(_S.ANSWERING, (sipinfo.informed,)),
+    (_S.ANSWERING, _I.REFER): Row(_S.ANSWERING, (SipLeg.too_early,)),
+    (_S.ANSWERING, _I.NOTIFY): Row(_S.ANSWERING, (SipLeg.no_such,)),
     (_S.ANSWERING, _I.CHANGE_TAKEN): Row(_S.ANSWERING, (SipLeg.changed,)),
     (_S.ANSWERING, _I.CHANGE_REFUSED): Row(_S.ANSWERING, (SipLeg.unchanged,)),
 
@@ -163,7 +185,10 @@ _INCOMING: _Rows = {
     (_S.ACCEPTED, _I.CHANGE): Row(_S.ACCEPTED, (uas.changing_unacked,)),
     (_S.ACCEPTED, _I.ASK): Row(_S.ACCEPTED, (SipLeg.ask_not_now,)),
     (_S.ACCEPTED, _I.LOST): Row(_S.ABANDONED, (uas.remember_end, SipLeg.report_end)),
-    (_S.ACCEPTED, _I.INFO): Row(_S.ACCEPTED, (SipLeg.informed,)),
+    (_S.ACCEPTED, _I.INFO): Row(_S.ACCEPTED, (sipinfo.informed,)),
+    (_S.ACCEPTED, _I.REFER): Row(_S.ACCEPTED, (SipLeg.too_early,)),
+    (_S.ACCEPTED, _I.NOTIFY): Row(_S.ACCEPTED, (SipLeg.no_such,)),
+    (_S.ACCEPTED, _I.TRANSFER): Row(_S.ACCEPTED, (refer.cannot_send,)),
     (_S.ACCEPTED, _I.CHANGE_TAKEN): Row(_S.ACCEPTED, (SipLeg.changed,)),
     (_S.ACCEPTED, _I.CHANGE_REFUSED): Row(_S.ACCEPTED, (SipLeg.unchanged,)),
 
@@ -173,6 +198,8 @@ _INCOMING: _Rows = {
     (_S.ABANDONED, _I.PRACK): Row(_S.ABANDONED, (uas.prack,)),
     (_S.ABANDONED, _I.CHANGE): Row(_S.ABANDONED, (SipLeg.no_such,)),
     (_S.ABANDONED, _I.INFO): Row(_S.ABANDONED, (SipLeg.no_such,)),
+    (_S.ABANDONED, _I.REFER): Row(_S.ABANDONED, (SipLeg.no_such,)),
+    (_S.ABANDONED, _I.NOTIFY): Row(_S.ABANDONED, (SipLeg.no_such,)),
 
     (_S.TALKING, _I.PRACK): Row(_S.TALKING, (uas.prack,)),
 }
@@ -186,18 +213,18 @@ _CALLEES = {_I.PROGRESS, _I.ACCEPT, _I.ACCEPT_LATER, _I.CANCEL, _I.UNPRACKED}
 """Inputs that only a callee's leg can meet."""
 _CHANGES = {_I.CHANGE_TAKEN, _I.CHANGE_REFUSED}
 """Answers to a change that the end of the call has overtaken."""
-_OVER = _CHANGES | {_I.END, _I.ACK, _I.UNACKED, _I.ASK, _I.LOST, _I.INFORM}
+_OVER = _CHANGES | {_I.END, _I.ACK, _I.UNACKED, _I.ASK, _I.LOST, _I.INFORM, _I.TRANSFER, _I.TOLD}
 """What may still be under way when a call is over."""
 
 _OUTGOING_IGNORED = {
     _S.IDLE: set(Input) - {_I.SETUP, _I.END},  # nothing has been sent
     # A key pressed before the answer has no dialog that is the call's.
     _S.CALLING: _CALLEES | {
-        _I.SETUP, _I.CONFIRM, _I.AGAIN, _I.ACK_SENT, _I.ACK, _I.UNACKED, _I.BYE_DONE, _I.INFORM,
+        _I.SETUP, _I.CONFIRM, _I.AGAIN, _I.ACK_SENT, _I.ACK, _I.UNACKED, _I.BYE_DONE, _I.INFORM, _I.TRANSFER, _I.TOLD,
     },
     # The INVITE's transaction is over, and so are its early dialogs.
     _S.REFUSED_ONCE: _CALLEES | _CHANGES | (_CALLERS - {_I.SETUP, _I.SUCCESS, _I.PROGRESS_ACK}) | {
-        _I.ACK, _I.UNACKED, _I.BYE_DONE, _I.LOST, _I.INFORM,
+        _I.ACK, _I.UNACKED, _I.BYE_DONE, _I.LOST, _I.INFORM, _I.TRANSFER, _I.TOLD,
     },
     _S.CANCELLING: _CALLEES | _OVER | {
         _I.SETUP, _I.UNPLACED, _I.PROGRESS_ACK, _I.CONFIRM, _I.PROVISIONAL, _I.AGAIN, _I.ACK_SENT, _I.HELD_ENOUGH,
@@ -206,7 +233,7 @@ _OUTGOING_IGNORED = {
     # The INVITE's transaction has had its 2xx: it says nothing more but that 2xx again.
     _S.ANSWERED: _CALLEES | {
         _I.SETUP, _I.UNPLACED, _I.PROVISIONAL, _I.CHALLENGED, _I.SUCCESS, _I.MOVED, _I.UNFIT, _I.SHORT, _I.REFUSED,
-        _I.SILENCE, _I.ACK, _I.UNACKED, _I.BYE_DONE, _I.INFORM,
+        _I.SILENCE, _I.ACK, _I.UNACKED, _I.BYE_DONE, _I.INFORM, _I.TOLD,
     },
     _S.TALKING: _CALLEES | {
         _I.SETUP, _I.UNPLACED, _I.PROVISIONAL, _I.CHALLENGED, _I.SUCCESS, _I.MOVED, _I.UNFIT, _I.SHORT, _I.REFUSED,
@@ -218,11 +245,15 @@ _OUTGOING_IGNORED = {
     _S.OFFERED: set(Input), _S.ANSWERING: set(Input), _S.ACCEPTED: set(Input), _S.ABANDONED: set(Input),
 }
 _INCOMING_IGNORED = {
-    _S.OFFERED: _CALLERS | {_I.ACK, _I.UNACKED, _I.BYE_DONE, _I.INFORM},
-    _S.ANSWERING: _CALLERS | {_I.PROGRESS, _I.ACCEPT_LATER, _I.ACK, _I.UNACKED, _I.BYE_DONE, _I.INFORM},
+    _S.OFFERED: _CALLERS | {_I.ACK, _I.UNACKED, _I.BYE_DONE, _I.INFORM, _I.TRANSFER, _I.TOLD},
+    _S.ANSWERING: _CALLERS | {
+        _I.PROGRESS, _I.ACCEPT_LATER, _I.ACK, _I.UNACKED, _I.BYE_DONE, _I.INFORM, _I.TRANSFER, _I.TOLD,
+    },
     # The INVITE has its final response: a CANCEL or a second answer comes too late.
-    _S.ACCEPTED: _CALLERS | _CALLEES | {_I.BYE_DONE, _I.INFORM},
-    _S.ABANDONED: _CALLERS | _CALLEES | _CHANGES | {_I.END, _I.BYE_DONE, _I.ASK, _I.LOST, _I.INFORM},
+    _S.ACCEPTED: _CALLERS | _CALLEES | {_I.BYE_DONE, _I.INFORM, _I.TOLD},
+    _S.ABANDONED: _CALLERS | _CALLEES | _CHANGES | {
+        _I.END, _I.BYE_DONE, _I.ASK, _I.LOST, _I.INFORM, _I.TRANSFER, _I.TOLD,
+    },
     _S.TALKING: (_CALLERS - {_I.CONFIRM}) | _CALLEES | {_I.BYE_DONE},
     _S.LEAVING: _CALLERS | _CALLEES | _OVER,
     _S.ENDED: _CALLERS | _CALLEES | _OVER | {_I.BYE_DONE},
@@ -270,9 +301,10 @@ def incoming(
     tx: ServerTransaction,
     on_dialog: Callable[[DialogId], None] = _nobody,
     peer: PeerProfile = PLAIN_PEER,
+    policy: Policy = _POLICY,
 ) -> SipLeg:
     """The leg of an INVITE that has arrived. Raises HeaderError when it lacks what a dialog needs."""
-    leg = SipLeg(session, port, clock, ladder, INCOMING, on_dialog, peer, owner=False)
+    leg = SipLeg(session, port, clock, ladder, INCOMING, on_dialog, peer, owner=False, policy=policy)
     dialog = Dialog.as_uas(tx.request, new_tag())
     dialog.headers = port.in_dialog(tx.request)
     leg.invite = tx.request

@@ -26,6 +26,8 @@ Dialogs that are not the call's end by themselves: CANCEL and the final response
 
 from __future__ import annotations
 
+from typing import Final
+
 from twisted.logger import Logger
 
 from rtcgw.model.events import Progress, Stage
@@ -39,9 +41,11 @@ from rtcgw.translator.sipstate import Asked
 
 log = Logger()
 
-TERMINATED = 199
-"""Early Dialog Terminated (RFC 6228)."""
-_STAGES = {180: Stage.RINGING, 181: Stage.FORWARDED, 182: Stage.QUEUED}
+OPTION: Final = "199"
+"""The option tag of RFC 6228, which is the number of its status as well."""
+TERMINATED: Final = int(OPTION)
+"""Early Dialog Terminated."""
+_STAGES: Final = {180: Stage.RINGING, 181: Stage.FORWARDED, 182: Stage.QUEUED}
 
 
 def progressed(leg: SipLeg, response: Response) -> None:

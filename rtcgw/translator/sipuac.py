@@ -195,16 +195,21 @@ def prack_held_enough(leg: SipLeg) -> None:
 
 def answered(leg: SipLeg, response: Response) -> None:
     """The first 2xx of a call that goes on: ACK now, or when the caller has spoken."""
-    early_answer = leg.early.described is not None
+    early = leg.early.known(response.to.tag or "")
+    heard = leg.early.described == response.to.tag
     if not _won(leg, response):
         _crowded(leg)
         return
     leg.extended(response)
     sdp = sdp_of(response)
-    agreed = leg.early.agreed(response.to.tag or "")
-    if agreed is not None:  # by UPDATE, before the answer: what the 2xx repeats is older (RFC 6337 §3.1.1)
-        sdp = None if offerless(leg) else agreed
-    if offerless(leg) and sdp is not None and not early_answer:
+    if early is not None and early.agreed is not None:
+        # By UPDATE, before the answer: what the 2xx repeats is older (RFC 6337 §3.1.1).
+        sdp = None if offerless(leg) else early.agreed
+    elif early is not None and not heard:
+        sdp = sdp or early.sdp  # said in a 1xx, of which the caller was not told because another fork was heard
+    if not heard:
+        leg.early.described = None
+    if offerless(leg) and sdp is not None and leg.early.described is None:
         leg.machine.arm("hold", leg.ladder.answer_wait)
     elif leg.ladder.patent:
         leg.machine.arm("hold", leg.ladder.hold_max)
@@ -330,8 +335,8 @@ def refused(leg: SipLeg, response: Response) -> None:
     end = of_refusal(response)
     if response.status == ALTERNATIVE_SERVICE:
         end = _alternative(response, end)
-    elif response.status < 400 and leg.redirects is not None:
-        end = evolve(end, reason=leg.redirects.verdict or end.reason)
+    elif response.status < 400 and leg.redirects is not None and leg.redirects.verdict is not None:
+        end = End(leg.redirects.verdict, status=response.status)  # its own sentence says more than "Moved"
     if response.status in (403, 503) or end.reason is Reason.NOT_REGISTERED:
         leg.port.trouble(response)
     leg.report(end)

@@ -31,11 +31,12 @@ from rtcgw.sip.uri import Uri, UriError
 from rtcgw.translator.leg import ILeg, ILegParent
 from rtcgw.translator.sipleg import SipLeg
 from rtcgw.translator.sipport import IDialogOwner, ISipPort
-from rtcgw.translator.sipstate import Asked, Ladder, State
+from rtcgw.translator.sipstate import Asked, Ladder, Policy, State
 from rtcgw.translator.siptable import incoming, outgoing
 
 SESSION = SessionId("s1")
 OURS, THEIRS = "ours", "theirs"
+POLICY = Policy()
 
 
 class Tx:
@@ -255,9 +256,9 @@ class SipBench:
 class UacBench(SipBench):
     """An outgoing leg."""
 
-    def __init__(self, peer: PeerProfile = PLAIN_PEER, **ladder: Any) -> None:
+    def __init__(self, peer: PeerProfile = PLAIN_PEER, policy: Policy = POLICY, **ladder: Any) -> None:
         super().__init__(peer, **ladder)
-        self.mount(outgoing(SESSION, self.port, self.clock, self.ladder, peer=peer))
+        self.mount(outgoing(SESSION, self.port, self.clock, self.ladder, peer=peer, policy=policy))
 
     def setup(self, sdp: str | None = "offer", target: str = "sip:echo@ims.test") -> None:
         description = None if sdp is None else Description(Kind.OFFER, sdp)

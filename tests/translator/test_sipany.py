@@ -54,7 +54,7 @@ ORDERS: tuple[Event, ...] = (
     Candidates(None),
     Ringback(Sound.LOCAL),
 )
-STATUSES = (100, 180, 183, 200, 202, 302, 401, 405, 408, 420, 481, 486, 488, 491, 500, 501, 503, 504, 580, 603)
+STATUSES = (100, 180, 183, 199, 200, 202, 302, 401, 405, 408, 420, 481, 486, 488, 491, 500, 501, 503, 504, 580, 603)
 METHODS = ("INVITE", "UPDATE", "PRACK", "BYE", "INFO", "OPTIONS", "REFER")
 HEADERS = (
     (),

@@ -26,6 +26,7 @@ from rtcgw.translator.sipstate import State
 from rtcgw.translator.siptable import OUTGOING
 from tests.translator import test_sipagain
 from tests.translator.sipbench import UacBench, rows, walk
+from tests.translator.test_sipredirect import RedirectTests
 from tests.translator.test_siptimer import TooShortTests
 
 
@@ -307,4 +308,7 @@ class OutgoingTests(SynchronousTestCase):
         for timed in walk(TooShortTests):
             assert isinstance(timed, TooShortTests)
             walked |= timed.walked
+        for moved in walk(RedirectTests):
+            assert isinstance(moved, RedirectTests)
+            walked |= moved.bench.walked
         self.assertEqual({str(row) for row in rows(OUTGOING) - walked}, set())

@@ -31,6 +31,7 @@ from rtcgw.model.events import (
     Away,
     Candidates,
     Confirm,
+    Connected,
     End,
     Event,
     Info,
@@ -194,6 +195,16 @@ class Call:
         """`leg` takes the place of another one; whose parent it is, is the caller's to say."""
         self.joint.put(leg, instead)
 
+    def seated(self, old: Call) -> None:
+        """A leg has come from another call. Its page goes on counting the lists of participants from where it was."""
+        if not (self.caller.access.on_web or self.callee.access.on_web):
+            return
+        version = 0 if old.roster is None else old.roster.version
+        if self.roster is None:
+            self.roster = Attendance(self.setup, self.joint, version)
+        else:
+            self.roster.goes_on(version)
+
     def identity(self, leg: ILeg) -> Identity:
         """Who is at the far end of a leg, as the set-up named them."""
         return self.setup.caller if leg is self.caller else self.setup.callee
@@ -318,6 +329,14 @@ class Call:
         if self.roster is not None:
             self.roster.away(party, event.on)
 
+    def _connected(self, party: Party, event: Connected) -> None:
+        """The network names who is at the other end: somebody else than was called, or than it was until now."""
+        if party is Party.CALLEE:
+            self.story.connected = event.party
+        if self.roster is not None:
+            self.roster.named(party, event.party)
+        self._pass(party, event)
+
     def _crowded(self, party: Party, event: Roster) -> None:
         if self.roster is not None:
             self.roster.crowded(party, event)
@@ -414,6 +433,7 @@ _ROUTES: Final[Mapping[type[Event], Callable[[Call, Party, Any], None]]] = {
     Keyframe: Call._keyframe,
     Away: Call._away,
     Roster: Call._crowded,
+    Connected: Call._connected,
     Transfer: Call._transfer,
     Transferring: Call._transferring,
 }

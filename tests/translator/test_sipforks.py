@@ -28,7 +28,6 @@ from rtcgw.translator.sipstate import State
 from tests.translator.sipbench import OURS, UacBench
 
 ALLOW = "INVITE, ACK, BYE, UPDATE"
-RACKS = (("a", 7, 11), ("b", 900, 11), ("a", 8, 12), ("b", 901, 12))
 HUSH = Progress(Stage.TRYING, another=True)
 
 

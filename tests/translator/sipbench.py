@@ -91,6 +91,11 @@ class Port:
         self.decorate(request, peer)
         return request
 
+    def target(self, text: str) -> Uri:
+        if text == "nowhere":
+            raise UriError(text)
+        return Uri.parse(text)
+
     def decorate(self, message: Message, peer: PeerProfile = PLAIN_PEER) -> None:
         message.set("contact", "<sip:gw@127.0.0.1:5070>")
         message.set("supported", "100rel, precondition" if peer.preconditions else "100rel")

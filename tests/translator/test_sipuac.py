@@ -24,7 +24,7 @@ from rtcgw.sip.transaction import Failure
 from rtcgw.translator.sipdialog import FORK_LIMIT
 from rtcgw.translator.sipstate import State
 from rtcgw.translator.siptable import OUTGOING
-from tests.translator import test_sipagain
+from tests.translator import test_sipagain, test_siprefer
 from tests.translator.sipbench import UacBench, rows, walk
 from tests.translator.test_sipredirect import RedirectTests
 from tests.translator.test_siptimer import TooShortTests
@@ -302,8 +302,8 @@ class OutgoingTests(SynchronousTestCase):
     def test_every_row(self) -> None:
         """The tests above, and those of what else a leg may meet, walk each row of the table."""
         walked = set()
-        for case in walk(OutgoingTests, test_sipagain.OutgoingTests):
-            assert isinstance(case, OutgoingTests | test_sipagain.OutgoingTests)
+        for case in walk(OutgoingTests, test_sipagain.OutgoingTests, test_siprefer.OutgoingTests):
+            assert isinstance(case, OutgoingTests | test_sipagain.OutgoingTests | test_siprefer.OutgoingTests)
             walked |= case.bench.walked
         for timed in walk(TooShortTests):
             assert isinstance(timed, TooShortTests)

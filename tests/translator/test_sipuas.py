@@ -21,7 +21,7 @@ from rtcgw.model.reason import Reason
 from rtcgw.translator.sipanswers import PROGRESS_LIMIT
 from rtcgw.translator.sipstate import State
 from rtcgw.translator.siptable import INCOMING
-from tests.translator import test_sipcaller
+from tests.translator import test_sipcaller, test_siprefer
 from tests.translator.sipbench import UasBench, rows, walk
 
 RINGING = Progress(Stage.RINGING)
@@ -265,7 +265,7 @@ class IncomingTests(SynchronousTestCase):
     def test_every_row(self) -> None:
         """The tests above, and those of what else a leg may meet, walk each row of the table."""
         walked = set()
-        for case in walk(IncomingTests, test_sipcaller.IncomingTests):
-            assert isinstance(case, IncomingTests | test_sipcaller.IncomingTests)
+        for case in walk(IncomingTests, test_sipcaller.IncomingTests, test_siprefer.IncomingTests):
+            assert isinstance(case, IncomingTests | test_sipcaller.IncomingTests | test_siprefer.IncomingTests)
             walked |= case.bench.walked
         self.assertEqual({str(row) for row in rows(INCOMING) - walked}, set())

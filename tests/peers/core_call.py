@@ -36,6 +36,8 @@ class CoreCall:
     """From the gateway inside the dialog, the ACK too."""
     canned: dict[str, list[tuple[int, str | None]]] = field(factory=dict)
     """By method, statuses and descriptions of the coming answers to requests inside the dialog; then 200 without."""
+    terms: tuple[tuple[str, str], ...] = ()
+    """Headers of the phone's 2xx to INVITE and UPDATE besides the usual ones: session timers, for instance."""
     asked: Request | None = None
     """The phone's own last request inside the dialog."""
     _final: Response | None = None
@@ -80,7 +82,7 @@ class CoreCall:
                 response.add("record-route", value)
             response.add("record-route", self.core.record_route)
             response.set("contact", f"<sip:phone@{self.core.host}:{self.core.scscf_port};gr={self.tag}>")
-        for name, value in headers:
+        for name, value in (*headers, *(self.terms if 200 <= status < 300 else ())):
             response.add(name.lower(), value)
         put(response, sdp)
         if 100 < status < 300:
@@ -113,6 +115,13 @@ class CoreCall:
         """The phone has not seen the ACK: its 200 once more."""
         assert self._final is not None
         self.core.reply(self.invite, self._final, self.flow)
+
+    def repeat(self) -> None:
+        """The phone has not seen the ACK of our re-INVITE: its 200 once more."""
+        invite = self.last("INVITE")
+        self.core.network.send(
+            self.core._replies[invite.via.branch or "", "INVITE"], (self.core.host, self.core.scscf_port), self.flow
+        )
 
     def reject(self, status: int, phrase: str, *headers: tuple[str, str]) -> None:
         self.respond(status, phrase, None, *headers)

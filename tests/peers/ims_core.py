@@ -347,6 +347,9 @@ class ImsCore:
         elif request.method != "ACK":
             status, sdp = (481, None) if call is None else (call.canned.get(request.method) or [(200, None)]).pop(0)
             response = make_response(request, status, None)
+            if call is not None and status < 300 and request.method in ("INVITE", "UPDATE"):
+                for name, value in call.terms:
+                    response.add(name.lower(), value)
             put(response, sdp)
             self.reply(request, response, source)
 

@@ -27,8 +27,10 @@ from rtcgw.media.embedded.lines import Ends
 from rtcgw.media.embedded.negotiation import Terms
 from rtcgw.media.embedded.session import EmbeddedSession
 from rtcgw.media.packets import transcode
+from rtcgw.media.packets.music import Music
 from rtcgw.media.packets.relay import Latch, Relay, RtcpEnd
 from rtcgw.media.packets.transcode import Places
+from rtcgw.media.packets.voice import Metronome
 from rtcgw.media.ports import PortPairs
 from rtcgw.media.sockets import Opened
 from rtcgw.media.webside.dtls import Identity
@@ -40,6 +42,7 @@ from rtcgw.media.webside.webport import WebPort
 from rtcgw.model.identity import SessionId
 from rtcgw.model.peer import PLAIN_PEER, PeerProfile
 from rtcgw.model.reason import Reason
+from rtcgw.model.wave import Wave
 
 
 @frozen
@@ -64,6 +67,8 @@ class EmbeddedSettings:
     max_sessions: int = 10000
     transcodes: int = 50
     """Calls whose sound is converted at once; without PyAV none is."""
+    music: Wave | None = None
+    """For whoever is held; None: silence."""
 
 
 @implementer(IMediaBackend)
@@ -79,6 +84,8 @@ class EmbeddedBackend:
         """By sessions that have ended."""
         self.pairs = PortPairs(settings.rtp_low, settings.rtp_high)
         self.places = Places(settings.transcodes if transcode.available() else 0)
+        self.metronome = Metronome(clock)
+        self._music = None if settings.music is None else Music(settings.music)
         self.sessions: dict[SessionId, EmbeddedSession] = {}
         self._clock = clock
         self._udp = udp
@@ -150,6 +157,7 @@ class EmbeddedBackend:
                 "calls": len(self.sessions),
                 "port pairs free": f"{self.pairs.free} of {self.pairs.total}",
                 "converting": f"{self.places.used} of {self.places.limit}",
+                "speaking": self.metronome.speaking,
             }
         ]
 
@@ -184,6 +192,8 @@ class EmbeddedBackend:
             setup_time=settings.setup_time,
             places=self.places,
             take=self._take,
+            metronome=self.metronome,
+            music=self._music,
         )
 
     def _take(self, relay: Relay) -> Ends:

@@ -6,7 +6,7 @@ A line has a place among the browser's media lines and another among the phone's
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from attrs import define, field, frozen
@@ -28,6 +28,9 @@ from rtcgw.model.defaults import PTIME
 
 class Choice(Protocol):
     """How the codecs of one kind of media are chosen: `AudioChoice`, `VideoChoice`."""
+
+    def usable(self, core: Iterable[Codec]) -> list[Codec]:
+        """Of a phone's codecs those that its profile lets it use."""
 
     def offer_core(self, web: Sequence[Codec], settled: bool = False) -> list[Codec]:
         """What the phone is offered; `settled`: the browser has been answered already."""
@@ -119,11 +122,15 @@ class Line:
     """What passes is being converted."""
     shown: bool = False
     """The browser has answered the line, or offered it: it has its port."""
+    held: bool = False
+    """The browser holds the phone, not by its description but by what it asked of the gateway."""
+    deaf: bool = False
+    """The phone's descriptions say that it takes nothing: it holds the browser."""
     _recoders: dict[tuple[Ident, Ident, int], Recoder] = field(factory=dict)
 
     _SAVED = (
         *("web", "core", "agreed", "conveyed", "willing", "ptime"),
-        *("proto", "feedback", "attributes", "status", "converted", "shown", "choice", "security"),
+        *("proto", "feedback", "attributes", "status", "converted", "shown", "held", "deaf", "choice", "security"),
     )
 
     def save(self) -> tuple[Any, ...]:
@@ -152,7 +159,9 @@ class Line:
             return False
         if not self.core.told:
             self.proto, self.feedback = self.security.profile, ()
-        self._tell_core(self.numbers.give(codecs), Direction.SENDRECV if stream is None else stream.direction, stream)
+        # Where both hold, the stream is idle (RFC 3264 §8.4); else the phone hears what the browser would have.
+        direction = Direction.INACTIVE if self.held and self.deaf else self._wish(stream)
+        self._tell_core(self.numbers.give(codecs), direction, stream)
         status = self.status or preconditions.OURS
         self.attributes = (*self.security.offer(), *(status.lines() if quality else ()))
         return True
@@ -164,15 +173,29 @@ class Line:
         if not codecs:
             self.core = self.core.refused
             return False
-        allowed = stream.direction.mirrored
-        self._tell_core(codecs, allowed if web is None else web.direction.within(allowed), web)
+        self._tell_core(codecs, self._wish(web).within(stream.direction.mirrored), web)
         self.proto, self.feedback = stream.proto, stream.feedback
         self.attributes = (*self.security.answer(stream), *(() if self.status is None else self.status.lines()))
         return True
 
     def _tell_core(self, codecs: Sequence[Codec], direction: Direction, web: WebStream | None) -> None:
         self.core = Half(self.core.index, tuple(codecs), direction, None if web is None else web.bandwidth)
-        self.conveyed = Direction.SENDRECV if web is None else web.direction
+        self.conveyed = self._wish(web)
+
+    def _wish(self, web: WebStream | None) -> Direction:
+        """What the phone may know of the browser's direction (RFC 3264 §8.4): whoever holds takes nothing."""
+        direction = Direction.SENDRECV if web is None else web.direction
+        return direction.deaf if self.held else direction
+
+    def is_news(self, stream: WebStream) -> bool:
+        """Whether the browser's direction is another than the phone knows."""
+        return self._wish(stream) is not self.conveyed
+
+    def hear_core(self, stream: CoreStream, is_offer: bool) -> None:
+        """Whether the phone holds, by its new description. An answer says so only where more was offered than it
+        takes (RFC 6337 §5.3)."""
+        if is_offer or self.core.direction.sends:
+            self.deaf = not stream.direction.receives
 
     def core_line(self, host: str) -> CoreLine:
         """What the phone is told."""
@@ -278,10 +301,12 @@ class Line:
 
     # -- packets -----------------------------------------------------------------------------------
 
-    def join(self, web: WebStream | None, core: CoreStream | None, converts: bool, muted: bool) -> None:
+    def join(
+        self, web: WebStream | None, core: CoreStream | None, converts: bool, muted: bool, apart: bool = False
+    ) -> None:
         """Let packets through between these two, each payload number as its receiver wants it; None: no more.
 
-        `muted`: the phone is not to hear the browser yet.
+        `muted`: the phone is not to hear the browser yet. `apart`: neither hears the other, one of them holds.
         """
         if web is None or core is None or not (self.agreed and self.core.told):
             self.relay.connect(None, None, False, False)
@@ -291,8 +316,8 @@ class Line:
         up, down = self.choice.routes(self.agreed, core.codecs, self.core.told, make)
         self.relay.agree(up, down, bool(self.feedback))
         self.relay.secure(self.security.keys)
-        hears = core.direction.receives and not muted
-        self.relay.connect(core.address, core.rtcp, hears, web.direction.receives)
+        hears = core.direction.receives and not muted and not apart
+        self.relay.connect(core.address, core.rtcp, hears, web.direction.receives and not apart)
 
     def _recoder(self, source: Codec, target: Codec) -> Recoder:
         """One for each pair of codecs, which goes on through new offers."""

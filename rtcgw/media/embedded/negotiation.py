@@ -18,13 +18,16 @@ from rtcgw.media.backend import MediaError, News, Party
 from rtcgw.media.codecs import Numbers
 from rtcgw.media.describe import WEB_PROFILE, core_lines, web_lines
 from rtcgw.media.embedded.audio import AudioChoice
+from rtcgw.media.embedded.interlude import Interlude
 from rtcgw.media.embedded.life import Life, MediaEvent
 from rtcgw.media.embedded.lines import Choice, Ends, Line
 from rtcgw.media.embedded.security import Security
 from rtcgw.media.embedded.sides import Exchange, Side
 from rtcgw.media.embedded.video import VideoChoice
+from rtcgw.media.packets.music import Music
 from rtcgw.media.packets.relay import Latch, Relay
 from rtcgw.media.packets.transcode import Places
+from rtcgw.media.packets.voice import Metronome
 from rtcgw.media.peers import AUDIO, VIDEO, CorePeer, CoreStream, WebPeer, WebStream, core_peer, refuse, web_peer
 from rtcgw.media.sockets import Address
 from rtcgw.media.webside.plainend import PlainEnd
@@ -52,6 +55,9 @@ class Terms:
     """For conversions; with a limit of 0 there are none."""
     take: Callable[[Relay], Ends]
     """Opens a pair of ports for a line. Raises `MediaError` (OVERLOADED)."""
+    metronome: Metronome
+    music: Music | None = None
+    """For whoever is held; None: silence."""
 
 
 class Negotiation:
@@ -81,6 +87,9 @@ class Negotiation:
         """It has a place for converting."""
         self.muted = party is Party.CALLEE
         """The browser is called and its user has not answered: nobody hears it, whatever it has said early."""
+        self.holders: frozenset[Party] = frozenset()
+        """Who holds the other by the gateway's doing, not by a description."""
+        self.interlude = Interlude(party, terms.metronome, terms.music, clock.seconds)
         self._refused: Counter[str] = Counter()
         """What parts that are no more have refused."""
         self._numbers: defaultdict[str, Numbers] = defaultdict(Numbers)
@@ -137,6 +146,7 @@ class Negotiation:
             line.core = line.core.at(self.core.place(line.kind, line.core.index, phone.streams))
             stream = phone.at(line.core.index)
             if stream is not None:
+                line.hear_core(stream, True)
                 line.numbers.learn(stream.codecs)
                 line.status = preconditions.read(stream.attributes) if self.profile.preconditions else None
         return phone
@@ -234,12 +244,34 @@ class Negotiation:
         browser, phone = self.web.peer, self.core.peer
         if browser is None or phone is None:
             return
-        converts = self._converts
+        converts, apart = self._converts, bool(self.holders)
         for line in self.lines:
-            line.join(browser.at(line.web.index), phone.at(line.core.index), converts, self.muted)
+            line.join(browser.at(line.web.index), phone.at(line.core.index), converts, self.muted, apart)
+        sound = self.lines[0]
+        self.interlude.joined(sound, browser.at(sound.web.index), phone.at(sound.core.index), self.holders)
         routes = {codec.pt: line.relay for line in self.lines for codec in (*line.web.told, *line.agreed)}
         self.end.bundle.route(routes)
         self._life.machine.handle(MediaEvent.AGREED)
+
+    # -- holding -----------------------------------------------------------------------------------
+
+    def hold_core(self, on: bool) -> str:
+        """The browser holds the phone, or takes it back: the offer by which the phone learns it."""
+        self.holders = self.holders | {self._party} if on else self.holders - {self._party}
+        for line in self.lines:
+            line.held = on
+        return self.offer_core(settled=True)
+
+    def hold_web(self, on: bool) -> None:
+        """The phone is to be neither heard by the browser nor to hear it, or is again. Nobody is told anything."""
+        core = self._party.other
+        self.holders = self.holders | {core} if on else self.holders - {core}
+        self.join()
+
+    @property
+    def phone_sound(self) -> CoreStream | None:
+        """The phone's line of sound, as it was described last."""
+        return None if self.core.peer is None else self.core.peer.at(self.lines[0].core.index)
 
     @property
     def _converts(self) -> bool:
@@ -287,12 +319,16 @@ class Negotiation:
             self._picture_wanted,
             self._clock.seconds,
         )
+        if sound:
+            relay.down.on_key = self._pressed
         ends = self._terms.take(relay)
         relay.opened(ends.write, ends.write_rtcp)
         relay.leg = self.end.leg
         security = Security(self.profile.srtp)
         numbers = self._numbers[kind]
-        self.lines.append(Line(kind, self.choice(kind), security, relay, ends, self.profile.ptime, numbers))
+        held = self._party in self.holders
+        line = Line(kind, self.choice(kind), security, relay, ends, self.profile.ptime, numbers, held=held)
+        self.lines.append(line)
 
     def _with_leg(self, leg: Leg) -> None:
         if self._leg is not None:
@@ -315,11 +351,12 @@ class Negotiation:
     def save(self) -> tuple[Any, ...]:
         """Everything that `restore` puts back."""
         lines = [(line, line.save()) for line in self.lines]
-        return self.web.save(), self.core.save(), lines, self.profile, self.untaken, self.muted, self.end.save()
+        switches = self.profile, self.untaken, self.muted, self.holders
+        return self.web.save(), self.core.save(), lines, switches, self.end.save()
 
     def restore(self, saved: tuple[Any, ...]) -> None:
         """All is as it was when `save` was called."""
-        web, core, lines, self.profile, self.untaken, self.muted, credentials = saved
+        web, core, lines, (self.profile, self.untaken, self.muted, self.holders), credentials = saved
         self.web.restore(web)
         self.core.restore(core)
         kept = [line for line, _ in lines]
@@ -349,12 +386,16 @@ class Negotiation:
     def _sounds(self, address: Address) -> None:
         self._life.tell(self._party.other, News.SOUND, where(address))
 
+    def _pressed(self, key: str) -> None:
+        self._life.tell(self._party.other, News.KEYS, key)
+
     def _picture_wanted(self) -> None:
         self._life.tell(self._party, News.KEYFRAME)
 
     def close(self) -> None:
         """Free everything."""
         self._hold(False)
+        self.interlude.close()
         self.end.close()
         for line in self.lines:
             line.close()

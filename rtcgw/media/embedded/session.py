@@ -18,11 +18,12 @@ from zope.interface import implementer
 
 from rtcgw.media import preconditions
 from rtcgw.media.backend import IMediaSession, MediaError, MediaStats, OnNews, Party, Reoffer
-from rtcgw.media.embedded.life import Ear, Life, MediaEvent
+from rtcgw.media.embedded.life import Ear, Life, MediaEvent, MediaState
 from rtcgw.media.embedded.lines import Line
 from rtcgw.media.embedded.negotiation import MakeEnd, Negotiation, Terms
 from rtcgw.media.embedded.security import Security
 from rtcgw.media.embedded.sides import Exchange, Side
+from rtcgw.media.holds import Held
 from rtcgw.media.peers import AUDIO, VIDEO, CorePeer, CoreStream, WebPeer, WebStream, core_peer, refuse, web_peer
 from rtcgw.model.peer import PeerProfile
 from rtcgw.model.reason import Reason
@@ -46,6 +47,9 @@ class EmbeddedSession:
         self._on_close = on_close
         self._change: tuple[Any, ...] | None = None
         """What `revert` restores while an offer of a change is out."""
+        self._is_settled = False
+        """The first offer has its final answer."""
+        self._held = Held(lambda news: self.life.tell(news.party, news.state))
         ears = {web: Ear(self._heard_web, self._web_due), web.other: Ear(self._heard_core, self._core_due)}
         self.life = Life(web, ears, (terms.setup_time, profile.media_timeout), clock, on_news, self._free)
         self.talks = Negotiation(web, end, terms, profile, clock, self.life)
@@ -67,6 +71,8 @@ class EmbeddedSession:
             self._answered(origin, final, self.talks.join)
         if final:
             self._change = None
+            self._hear_hold()
+            self._is_settled = True
             for side in (self.talks.web, self.talks.core):
                 if side is mine or side.exchange is Exchange.THEIRS:
                     side.exchange = Exchange.DONE
@@ -99,7 +105,10 @@ class EmbeddedSession:
         """See `IMediaSession`."""
         if self._change is not None:
             raise MediaError(Reason.CONFLICT, "a change is under way")
-        return self.talks.attempt(lambda: self._web_changes(sdp) if origin is self._party else self._core_changes(sdp))
+        found = self.talks.attempt(lambda: self._web_changes(sdp) if origin is self._party else self._core_changes(sdp))
+        if self._change is None:
+            self._hear_hold()
+        return found
 
     def make_offer(self, target: Party) -> str:
         """See `IMediaSession`."""
@@ -117,12 +126,25 @@ class EmbeddedSession:
             self._change = None
 
     def hold(self, by: Party, on: bool) -> str:
-        """See `IMediaSession`."""
-        raise MediaError(Reason.CONFLICT, "not now")
+        """See `IMediaSession`. A phone is told, a browser need not be."""
+        if self._change is not None or not (self._is_settled and self.talks.established):
+            raise MediaError(Reason.CONFLICT, "a change is under way, or the call is not answered")
+        if on is (by in self.talks.holders):
+            return ""
+        if by is not self._party:
+            self.talks.hold_web(on)
+            return ""
+        before = self.talks.save()
+        text = self.talks.attempt(lambda: self.talks.hold_core(on))
+        self._change = before
+        return text
 
     def press(self, target: Party, digits: str, duration: int) -> bool:
-        """See `IMediaSession`."""
-        return False
+        """See `IMediaSession`. A page is told of keys by signalling."""
+        talks = self.talks
+        if target is self._party or talks.muted or self.life.state is MediaState.CLOSED:
+            return False
+        return talks.interlude.press(talks.lines[0], talks.phone_sound, digits, duration)
 
     def shows(self, party: Party) -> bool:
         """See `IMediaSession`."""
@@ -233,6 +255,7 @@ class EmbeddedSession:
             return
         if why := self.talks.unreached(stream):
             raise refuse(why)
+        line.hear_core(stream, False)
         line.numbers.learn(stream.codecs)
         line.security.take(stream, line.attributes)
         line.feedback = tuple(kind for kind in stream.feedback if line.proto.endswith("F"))
@@ -324,7 +347,7 @@ class EmbeddedSession:
         stream, told = browser.at(line.web.index), bool(line.core.told)
         if stream is None or was is None:
             return told if stream is None else bool(line.choice.offer_core(stream.codecs))
-        return told and stream.direction is not line.conveyed
+        return told and line.is_news(stream)
 
     def _core_changes(self, sdp: str) -> Reoffer:
         before, core = self.talks.core.peer, self.talks.core
@@ -371,6 +394,10 @@ class EmbeddedSession:
 
     # -- news --------------------------------------------------------------------------------------
 
+    def _hear_hold(self) -> None:
+        """What is in force of the phone's may hold the browser."""
+        self._held.said(self._party.other, self.talks.lines[0].deaf, quietly=not self._is_settled)
+
     def _heard_web(self) -> float | None:
         return self.talks.lines[0].relay.last_web
 
@@ -378,10 +405,11 @@ class EmbeddedSession:
         return self.talks.lines[0].relay.last_core
 
     def _streams(self) -> tuple[WebStream | None, CoreStream | None]:
-        """The sound of both, once the call is answered and while the line is in use."""
+        """The sound of both, once the call is answered, while the line is in use and nobody is held by our doing."""
         browser, phone, line = self.talks.web.peer, self.talks.core.peer, self.talks.lines[0]
         answered = self.talks.core.exchange is Exchange.DONE and self.talks.web.exchange is Exchange.DONE
-        if browser is None or phone is None or not answered or not (line.agreed and line.core.told):
+        agreed = bool(line.agreed and line.core.told) and not self.talks.holders
+        if browser is None or phone is None or not answered or not agreed:
             return None, None
         return browser.at(line.web.index), phone.at(line.core.index)
 

@@ -112,7 +112,7 @@ class Fork:
         """The caller's candidates, for devices that join."""
         self._told: tuple[Stage, ...] = ()
         self._passed: ILeg | None = None
-        """The device whose early description has gone on, because it rang alone."""
+        """The device whose early description has gone on last, because it rang alone."""
         self._early: dict[ILeg, Description] | None = None
         """What the others have described early."""
         self._held: dict[ILeg, list[Candidates]] | None = None
@@ -253,7 +253,7 @@ class Fork:
     def _progressed(self, leg: ILeg, event: Progress) -> None:
         """Each stage once. An early description is kept until its device answers, unless it is alone."""
         if event.description is not None:
-            if self._passed is leg or (self._passed is None and len(self.legs) == 1):
+            if self._passed is leg or (len(self.legs) == 1 and self._passed not in self.legs):
                 self._passed = leg
                 self._up(leg, event)
                 return

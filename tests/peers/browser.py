@@ -231,7 +231,7 @@ class Browser:
 
     def login(self, user: str = "", password: str | None = None, **fields: Any) -> dict[str, Any]:
         """Log in, by default with the name as the password and every capability."""
-        if "token" not in fields:
+        if not {"token", "resume"} & fields.keys():
             fields |= {"user": user, "password": user if password is None else password}
         fields.setdefault("capabilities", ["progress", "trickle"])
         sent = self.send("LOGIN", **fields)

@@ -29,7 +29,9 @@ from rtcgw.media.backend import IMediaBackend
 from rtcgw.media.direct import DirectBackend
 from rtcgw.media.embedded.backend import EmbeddedBackend, EmbeddedSettings
 from rtcgw.media.engine.rtpengine import RtpengineBackend, RtpengineSettings
+from rtcgw.media.mixer.room import Mixer, MixerSettings
 from rtcgw.media.packets.relay import Latch
+from rtcgw.media.ports import PortPairs
 from rtcgw.model.emergency import Emergency
 from rtcgw.model.reason import Reason
 from rtcgw.ops.inspector import Inspector
@@ -49,7 +51,9 @@ from rtcgw.sip.transport import SipTransport
 from rtcgw.sip.txuser import Timers
 from rtcgw.store.missed import MemoryMissed
 from rtcgw.store.table import MemoryTable
+from rtcgw.translator.conference import Conferences
 from rtcgw.translator.factory import Limits, Translator
+from rtcgw.translator.merge import Merger
 from rtcgw.translator.record import Books
 from rtcgw.web.server import PageSettings, make_site
 
@@ -71,6 +75,7 @@ class Gateway:
     translator: Translator
     books: Books
     records: Records
+    mixer: Mixer
     browsers: BrowserFactory
     inspector: Inspector
     manhole: ManholeServer | None
@@ -128,6 +133,7 @@ class Gateway:
         await self.profiles.stop()
         self.layer.close()
         await self.transport.stop()
+        await self.mixer.stop()
         await maybeDeferred(self.media.stop)
         self.books.settle()
         self.records.stop()
@@ -165,6 +171,8 @@ def build(config: Config, reactor: Any, now: Callable[[], float] = time.time) ->
     missed = MissedCalls(users, MemoryMissed())
     books = Books(reactor, now, ended=missed.ended, write=records.take)
     translator = Translator(reactor, junction, media, DirectBackend(reactor), table, limits, books)
+    mixer = make_mixer(config, media, reactor)
+    translator.merger = Merger(Conferences(mixer, reactor), translator, reactor)
     junction.translator = translator
     profiles.on_change = junction.registration_changed
     routing = RoutingFactory(
@@ -191,6 +199,7 @@ def build(config: Config, reactor: Any, now: Callable[[], float] = time.time) ->
             "transactions": layer.counters,
             "routing": routing.counters,
             "media": media.counters,
+            "mixer": mixer.counters,
             "records": records.counters,
         }
 
@@ -198,7 +207,7 @@ def build(config: Config, reactor: Any, now: Callable[[], float] = time.time) ->
         show_calls=lambda: [each.view() for each in translator.calls.values()],
         show_sessions=junction.sessions,
         show_registrations=profiles.rows,
-        show_media=media.rows,
+        show_media=lambda: [*media.rows(), *mixer.rows()],
         show_servers=desk.ice.rows,
         show_counters=counters,
         start_drain=translator.drain,
@@ -218,6 +227,7 @@ def build(config: Config, reactor: Any, now: Callable[[], float] = time.time) ->
         translator,
         books,
         records,
+        mixer,
         browsers,
         inspector,
         manhole,
@@ -247,6 +257,20 @@ def media_backend(media: MediaSettings, reactor: Any) -> IMediaBackend:
         transcodes=media.transcodes,
     )
     return EmbeddedBackend(settings, reactor, reactor)
+
+
+def make_mixer(config: Config, backend: IMediaBackend, reactor: Any) -> Mixer:
+    """The mixer of small conferences. Its ports are of `[media] rtp_ports`, as those of the embedded backend are."""
+    media = config.media
+    pairs = backend.pairs if isinstance(backend, EmbeddedBackend) else PortPairs(*media.rtp_ports)
+    settings = MixerSettings(
+        address=media.core_address,
+        announce=media.core_advertise,
+        inside=media.core_address if isinstance(backend, EmbeddedBackend) else "",
+        latch=Latch(media.latch),
+        size=config.call.room_size,
+    )
+    return Mixer(settings, pairs, reactor, reactor)
 
 
 def next_hop(config: Config) -> Hop:

@@ -136,6 +136,9 @@ class Call:
     ] = RESUME_TIME
     max_calls: Annotated[int, Whole(1, 1000000), "Calls at once; beyond it, 503."] = 10000
     max_calls_per_user: Annotated[int, Whole(1, 1000), "Calls of one user at once; beyond it, 486."] = 8
+    room_size: Annotated[
+        int, Whole(2, 8), "Parties of one ad-hoc conference, whose sound the gateway adds up by itself."
+    ] = 8
     offline: Annotated[
         str,
         Choice(("480", "404")),

@@ -123,6 +123,7 @@ class Reason(Enum):
     REDIRECTED = Facts(480, "Temporarily Unavailable", "redirected", "The other side has moved.", 23, "info")
     TRANSFERRED = Facts(487, "Request Terminated", "transferred", "The call has been transferred.", 16, "info")
     REPLACED = Facts(487, "Request Terminated", "replaced", "Another call has taken the place of this one.", 16, "info")
+    MERGED = Facts(487, "Request Terminated", "merged", "The call is part of a conference now.", 16, "info")
     CONFLICT = Facts(491, "Request Pending", "conflict", "Both sides changed the call at once.", 111, "info")
     EXTENSION = Facts(420, "Bad Extension", "bad-extension", "The other side requires something unknown.", 79, "warn")
     SHUTDOWN = Facts(503, "Service Unavailable", "shutdown", "The gateway is shutting down.", 41, "info")

@@ -353,9 +353,6 @@ class Client:
         self.send(native.Ok(for_="SEEN", id=message.id))
         self._desk.missed.seen(self.here.user.name)
 
-    def _not_yet(self, message: native.Merge) -> None:
-        self.refuse(message, "illegal-state")
-
     # -- for the requests about calls ------------------------------------------------------
 
     @property
@@ -382,7 +379,7 @@ _HANDLERS: Final[dict[type[Any], Callable[[Client, Any], None]]] = {
     native.Dtmf: calls.in_call,
     native.Hold: calls.in_call,
     native.Transfer: calls.in_call,
-    native.Merge: Client._not_yet,
+    native.Merge: calls.merge,
     native.Seen: Client._seen,
     native.Hangup: calls.hang_up,
     native.Candidate: calls.candidate,

@@ -23,6 +23,7 @@ from rtcgw.rtcweb.dialects import native
 from rtcgw.rtcweb.legstates import Role
 from rtcgw.rtcweb.usersession import UserSession
 from rtcgw.translator.flow import Form
+from rtcgw.translator.leg import ILeg
 
 if TYPE_CHECKING:
     from rtcgw.rtcweb.client import Client
@@ -137,3 +138,23 @@ def ice(client: Client, message: native.Ice) -> None:
         return
     leg.nominated(message.pair)
     client.send(native.Ok(for_="ICE", id=message.id, session=message.session))
+
+
+def merge(client: Client, message: native.Merge) -> None:
+    """MERGE of calls that this page has, each named once; its answer waits until it is known who has come."""
+    legs = [client.legs.get(session) for session in dict.fromkeys(message.sessions)]
+    found = [leg for leg in legs if leg is not None]
+    if len(found) < len(legs):
+        client.refuse(message, "no-session")
+        return
+    if len(legs) < len(message.sessions):
+        client.refuse(message, "illegal-state")
+        return
+
+    def done(outcome: ILeg | Reason) -> None:
+        if isinstance(outcome, Reason):
+            client.send(native.Error(id=message.id, code=outcome.word, text=outcome.text))
+        else:
+            client.send(native.Ok(for_="MERGE", id=message.id, session=outcome.session))
+
+    client.desk.translator.merge(found, done)

@@ -7,7 +7,7 @@ How legs are built is the business of the rooms above, which hand in their build
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from attrs import define, field, frozen
 from twisted.internet.interfaces import IReactorTime
@@ -19,13 +19,15 @@ from rtcgw.model import defaults
 from rtcgw.model.emergency import NONE, Emergency
 from rtcgw.model.events import End, Setup
 from rtcgw.model.identity import SessionId
-from rtcgw.model.peer import PeerProfile
+from rtcgw.model.peer import PLAIN_PEER, PeerProfile
 from rtcgw.model.reason import Reason
 from rtcgw.store.table import IMappingTable, Mapping, TableFull
 from rtcgw.translator.call import Call
 from rtcgw.translator.callstate import Terms
 from rtcgw.translator.flow import Form, IWorld, Network, Received, dispatch
+from rtcgw.translator.focus import FocusLeg
 from rtcgw.translator.leg import ILeg
+from rtcgw.translator.merge import IMerger
 from rtcgw.translator.moved import IMover, MovedLeg, movable
 from rtcgw.translator.record import Books
 from rtcgw.translator.transfer import Transfers
@@ -66,6 +68,10 @@ class ITranslator(Interface):
     def place(origin: ILeg, setup: Setup, form: Form) -> None:
         """Place a call. On return the leg has a parent, or was told `End`. Nothing is raised."""
 
+    def merge(legs: Sequence[ILeg], done: Callable[[ILeg | Reason], None]) -> None:
+        """The calls of these legs, all of one page, become one conference. `done` is called once, perhaps at once:
+        with the leg by which the page takes part in it, or why there is none."""
+
 
 @frozen
 class Limits:
@@ -104,7 +110,8 @@ class Translator:
     draining: bool = field(default=False, init=False)
     """No new calls: the gateway is about to stop."""
     _on_empty: Callable[[], None] | None = field(default=None, init=False)
-
+    merger: IMerger | None = field(default=None, init=False)
+    """Who makes conferences; None where there are none."""
     transfers: Transfers = field(init=False)
 
     @transfers.default
@@ -114,6 +121,13 @@ class Translator:
     @_books.default
     def _no_books(self) -> Books:
         return Books(self._clock)
+
+    def merge(self, legs: Sequence[ILeg], done: Callable[[ILeg | Reason], None]) -> None:
+        """See `ITranslator`."""
+        if self.merger is None:
+            done(Reason.MEDIA)
+        else:
+            self.merger.merge(legs, done)
 
     @property
     def full(self) -> bool:
@@ -168,6 +182,13 @@ class Translator:
         """
         return MovedLeg(call, leg, self._clock, mover, reason, self._followed) if movable(call, leg) else None
 
+    def on_web(self, destination: str) -> bool:
+        """See `transfer.IPlacer`."""
+        try:
+            return self._destinations.network(destination) is Network.RTCWEB
+        except Unreachable:
+            return False
+
     def _followed(self, moved: MovedLeg) -> None:
         """The SIP dialog of a leg that has moved belongs to its new session from now on."""
         row = self.table.get(moved.call.session)
@@ -203,7 +224,9 @@ class Translator:
         ours is ended, and nothing is raised.
         """
         session = origin.session
-        peer = self._destinations.peer(setup, origin.access, callee.access)
+        peer = PLAIN_PEER
+        if not isinstance(callee, FocusLeg):
+            peer = self._destinations.peer(setup, origin.access, callee.access)
         backend = self._web_media if origin.access.on_web == callee.access.on_web else self._core_media
 
         def open_media(on_news: OnNews) -> IMediaSession:

@@ -53,6 +53,12 @@ class Attendance:
             if leg.access.on_web:
                 leg.deliver(event)
 
+    def goes_on(self, version: int) -> None:
+        """A page has come from a call whose last list had this number: the numbers go on, and it hears who is here."""
+        self.version = max(self.version, version)
+        self._told = ()
+        self.changed()
+
     def holds(self, party: Party, on: bool) -> None:
         """`party` has put the other one on hold, or taken it back."""
         self._held = self._held | {party.other} if on else self._held - {party.other}

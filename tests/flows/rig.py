@@ -46,13 +46,16 @@ from rtcgw.sip.transaction import TransactionLayer
 from rtcgw.sip.transport import SipTransport
 from rtcgw.store.missed import MemoryMissed
 from rtcgw.store.table import MemoryTable
+from rtcgw.translator.conference import Conferences
 from rtcgw.translator.factory import Limits, Translator
+from rtcgw.translator.merge import Merger
 from rtcgw.translator.record import Books, CallRecord
 from tests.peers.browser import Browser
 from tests.peers.core_call import CoreCall
 from tests.peers.ims_core import ImsCore
 from tests.peers.network import Address, MemoryNetwork, MemoryReactor, Packet
 from tests.translator.doubles import MarkedBackend, MarkedMedia
+from tests.translator.mixing import MarkedMixer
 
 MAIN = Profile("main", "gw1@ims.test", ("sip:alice@ims.test", "tel:+15550011"), "ims.test", secret="gw1-secret")
 USERS = (
@@ -65,6 +68,15 @@ ECHO = "sip:echo@ims.test"
 GATEWAY = ("127.0.0.1", 5070)
 CORE = (("127.0.0.1", 5060), ("127.0.0.1", 5061))
 LEFT_OUT = ("REGISTER", "SUBSCRIBE", "NOTIFY")
+SHOWN = {
+    "OK": "for",
+    "HANGUP": "reason",
+    "ERROR": "code",
+    "RINGBACK": "sound",
+    "DTMF": "tones",
+    "TRANSFER": "stage",
+}
+"""The field of a message that a ladder shows, by type."""
 QUIET_TIME = 75.0
 """Seconds after which nothing of a call may be left: BYE unanswered for 64*T1, then 64*T1 more of lingering."""
 
@@ -166,7 +178,7 @@ class Page(Browser):
         self.pump()
         for message in self.transcript[self._noted :]:
             word = message["type"]
-            more = {"OK": "for", "HANGUP": "reason", "ERROR": "code", "RINGBACK": "sound", "DTMF": "tones"}.get(word)
+            more = SHOWN.get(word)
             text = word if more is None else f"{word} {message[more]}"
             self.note(f"{self.name} <- {text}{shown(message.get('sdp'))}")
         self._noted = len(self.transcript)
@@ -217,6 +229,8 @@ class Rig:
     table: MemoryTable = field(init=False)
     junction: Junction = field(init=False)
     translator: Translator = field(init=False)
+    mixer: MarkedMixer = field(factory=MarkedMixer, init=False)
+    conferences: Conferences = field(init=False)
     books: Books = field(init=False)
     records: list[CallRecord] = field(factory=list, init=False)
     """Of calls that have ended and of refused set-ups, in order."""
@@ -253,6 +267,8 @@ class Rig:
         self.books = Books(clock, clock.seconds, ended=missed.ended, write=self.records.append)
         web_media = DirectBackend(clock)
         self.translator = Translator(clock, self.junction, self.media, web_media, self.table, limits, self.books)
+        self.conferences = Conferences(self.mixer, clock)
+        self.translator.merger = Merger(self.conferences, self.translator, clock)
         self.junction.translator = self.translator
         self.profiles.on_change = self.junction.registration_changed
         self.index = DialogIndex()
@@ -360,6 +376,7 @@ class Rig:
         sessions = self.media.sessions if isinstance(self.media, FlowMedia) else []
         found: dict[str, Any] = {
             "calls": list(self.translator.calls),
+            "conferences": list(self.conferences.rooms),
             "dialogs": len(self.index),
             "mapping rows": len(self.table),
             "transactions": len(self.layer),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jsonschema
@@ -9,6 +10,7 @@ from zope.interface import implementer
 
 from rtcgw.model.events import Event, Setup
 from rtcgw.model.identity import Identity, SessionId, new_session_id
+from rtcgw.model.reason import Reason
 from rtcgw.rtcweb.dialects.reference import schema
 from rtcgw.rtcweb.useragent import BrowserLeg
 from rtcgw.translator.factory import ITranslator
@@ -33,6 +35,11 @@ class World:
         self.placed: list[Setup] = []
         self.legs: list[ILeg] = []
         self.reported: list[Event] = []
+        self.merged: list[tuple[Sequence[ILeg], Callable[[ILeg | Reason], None]]] = []
+        """Calls that were to become a conference, and who waits for the outcome."""
+
+    def merge(self, legs: Sequence[ILeg], done: Callable[[ILeg | Reason], None]) -> None:
+        self.merged.append((legs, done))
 
     def place(self, origin: ILeg, setup: Setup, form: Form) -> None:
         assert form is Form.NATIVE

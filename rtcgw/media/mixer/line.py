@@ -34,6 +34,7 @@ HANGOVER = 15
 FLOOD = 16
 """Packets taken of a party between two beats: 160 ms of the smallest that are usual."""
 _FRONT = struct.Struct("!BBHII")
+_NOWHERE: Write = lambda packet, address: None  # noqa: E731 - a value like the others
 
 
 class Line(DatagramProtocol):
@@ -74,8 +75,7 @@ class Line(DatagramProtocol):
         """The party's, as agreed last."""
         self._source: Address | None = None
         """Where its packets come from, once one has come."""
-        self._write: Write | None = None
-        self._write_rtcp: Write | None = None
+        self._write = self._write_rtcp = _NOWHERE
         self._timeline = Timeline(AUDIO)
         self._inbox = Inbox(self.law)
         self._reporter = Reporter(self.ssrc, self._timeline)
@@ -244,13 +244,13 @@ class Line(DatagramProtocol):
         """The party leaves, or the room is closed."""
         if self._packets and self._stream is not None:
             self._post(self._write_rtcp, self._reporter.farewell(), self._stream.rtcp)
-        self._write = self._write_rtcp = None
+        self._write = self._write_rtcp = _NOWHERE
 
     def _target(self, stream: CoreStream) -> Address | None:
         return self._source or stream.address
 
-    def _post(self, write: Write | None, packet: bytes, address: Address | None) -> None:
-        if write is None or address is None:
+    def _post(self, write: Write, packet: bytes, address: Address | None) -> None:
+        if address is None:
             return
         try:
             write(packet, address)

@@ -63,20 +63,21 @@ class MixRoom:
 
         Raises `MediaError` (OVERLOADED) where the room is full or no port is free.
         """
-        if len(self.lines) >= self._mixer.settings.size:
+        if len(self.lines) >= self._mixer.size:
             raise MediaError(Reason.OVERLOADED, f"the conference has {len(self.lines)} parties already")
         line = self._mixer.bind(inside)
         self.lines.append(line)
         self._pulse.start()
         return line
 
-    def close_line(self, line: Line) -> None:
+    def close_line(self, line: object) -> None:
         """The party has left; calling it again does nothing."""
-        if line not in self.lines:
+        found = next((each for each in self.lines if each is line), None)
+        if found is None:
             return
-        self.lines.remove(line)
-        line.farewell()
-        self._mixer.free(line)
+        self.lines.remove(found)
+        found.farewell()
+        self._mixer.free(found)
         if not self.lines:
             self._pulse.stop()
 
@@ -113,6 +114,11 @@ class Mixer:
         self._closing: set[Deferred[Any]] = set()
         self._dropped: Counter[str] = Counter()
         """By lines that are closed."""
+
+    @property
+    def size(self) -> int:
+        """Parties that a room may have."""
+        return self.settings.size
 
     def open(self) -> MixRoom:
         """A room without anybody in it."""

@@ -24,7 +24,7 @@ from rtcgw.media.backend import Access
 from rtcgw.model.defaults import MIN_SE
 from rtcgw.model.emergency import Emergency
 from rtcgw.model.events import Description, Kind, Setup
-from rtcgw.model.identity import Identity, SessionId, User, new_session_id
+from rtcgw.model.identity import DialogRef, Identity, SessionId, User, new_session_id
 from rtcgw.model.peer import PLAIN_PEER, PeerProfile
 from rtcgw.model.reason import Reason
 from rtcgw.rtcweb.identifying import Users
@@ -102,6 +102,12 @@ class Junction:
         if callee is Access.CORE:
             return self._peers(setup.callee.uri)
         return self._peers(setup.caller.uri) if caller is Access.CORE else PLAIN_PEER
+
+    def dialog(self, ref: DialogRef) -> SipLeg | None:
+        """See `IDestinations`."""
+        agent = self._profiles.any()
+        owner = None if agent is None else agent.owner(DialogId(ref.call_id, ref.to_tag, ref.from_tag))
+        return owner if isinstance(owner, SipLeg) else None
 
     def web_leg(self, setup: Setup, session: SessionId) -> ILeg:
         """See `IDestinations`: all devices that are there ring, and those that come while it rings."""

@@ -64,6 +64,10 @@ class DialogIndex:
         """Take a dialog out; False when it was not there."""
         return self._owners.pop(dialog, None) is not None
 
+    def get(self, dialog: DialogId) -> IDialogOwner | None:
+        """The owner of a dialog."""
+        return self._owners.get(dialog)
+
     def find(self, request: Request) -> IDialogOwner | None:
         """The owner of the dialog that a request is in (RFC 3261 §12.2.2)."""
         return self._owners.get(DialogId.of_request(request))

@@ -53,6 +53,9 @@ class IDialogIndex(Protocol):
     def __contains__(self, dialog: DialogId) -> bool:
         """Whether a dialog is in it."""
 
+    def get(self, dialog: DialogId) -> IDialogOwner | None:
+        """The owner of a dialog."""
+
     def add_dialog(self, dialog: DialogId, owner: IDialogOwner) -> bool:
         """Enter a dialog; False when the index is full."""
 
@@ -376,6 +379,10 @@ class ImsUserAgent:
         if not known:
             self.load.take(dialog.call_id)
         return True
+
+    def owner(self, dialog: DialogId) -> IDialogOwner | None:
+        """Who has a dialog, of this profile or another one."""
+        return self._index.get(dialog)
 
     def drop_dialog(self, dialog: DialogId) -> None:
         """See `ISipPort`."""

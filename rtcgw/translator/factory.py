@@ -18,7 +18,7 @@ from rtcgw.media.backend import Access, IMediaBackend, IMediaSession, MediaError
 from rtcgw.model import defaults
 from rtcgw.model.emergency import NONE, Emergency
 from rtcgw.model.events import End, Setup
-from rtcgw.model.identity import SessionId
+from rtcgw.model.identity import DialogRef, SessionId
 from rtcgw.model.peer import PLAIN_PEER, PeerProfile
 from rtcgw.model.reason import Reason
 from rtcgw.store.table import IMappingTable, Mapping, TableFull
@@ -54,6 +54,9 @@ class IDestinations(Interface):
 
     def peer(setup: Setup, caller: Access, callee: Access) -> PeerProfile:
         """What the party of the core is like; the plain profile between two of the web."""
+
+    def dialog(ref: DialogRef) -> ILeg | None:
+        """The leg of a phone that has this dialog with us."""
 
     def web_leg(setup: Setup, session: SessionId) -> ILeg:
         """A leg that rings the web user's devices. Raises `Unreachable` (OFFLINE)."""
@@ -181,6 +184,10 @@ class Translator:
         `reason` is what whoever is left in the old call hears in the end.
         """
         return MovedLeg(call, leg, self._clock, mover, reason, self._followed) if movable(call, leg) else None
+
+    def dialog(self, ref: DialogRef) -> ILeg | None:
+        """See `transfer.IPlacer`."""
+        return self._destinations.dialog(ref)
 
     def on_web(self, destination: str) -> bool:
         """See `transfer.IPlacer`."""

@@ -56,6 +56,12 @@ class IPlacer(Protocol):
     def find(self, session: SessionId) -> tuple[Call, ILeg] | None:
         """The call in which a leg has this session id, and the leg."""
 
+    def dialog(self, ref: DialogRef) -> ILeg | None:
+        """The leg of a phone that has this dialog with us."""
+
+    def on_web(self, destination: str) -> bool:
+        """Whether it means somebody of the web, whom a phone need not find by itself."""
+
 
 class IReferable(Protocol):
     """A leg whose peer may be sent elsewhere, and whose dialog may be replaced: a phone's."""
@@ -92,7 +98,7 @@ class TransferEvent(Symbol):
 class Transferal:
     """One transfer: `asker` of `call` wants its other party to talk to somebody else. `on_over()` is called once."""
 
-    __slots__ = ("_asker", "_event", "_find_dialog", "_on_over", "_placer", "call", "machine")
+    __slots__ = ("_asker", "_event", "_on_over", "_placer", "call", "machine")
 
     def __init__(
         self,
@@ -100,7 +106,6 @@ class Transferal:
         asker: Party,
         event: Transfer,
         placer: IPlacer,
-        find_dialog: Callable[[DialogRef], ILeg | None],
         clock: IReactorTime,
         on_over: Callable[[], None],
     ) -> None:
@@ -109,7 +114,6 @@ class Transferal:
         self._asker = asker
         self._event = event
         self._placer = placer
-        self._find_dialog = find_dialog
         self._on_over = on_over
 
     # -- what happens ----------------------------------------------------------------------------
@@ -118,6 +122,7 @@ class Transferal:
         """Choose the way."""
         asker, far = self.call.joint.leg(self._asker), self.call.joint.leg(self._asker.other)
         by_phone = asker.access.on_web and not far.access.on_web and self._way is not TransferWay.GATEWAY
+        by_phone = by_phone and not (self._event.target and self._placer.on_web(self._event.target))
         if not self.call.answered:
             self.machine.handle(TransferEvent.FAILED, End(Reason.CONFLICT))
         else:
@@ -214,7 +219,7 @@ class Transferal:
         if event.other is not None:
             found = self._placer.find(event.other)
         else:
-            leg = None if event.replaces is None else self._find_dialog(event.replaces)
+            leg = None if event.replaces is None else self._placer.dialog(event.replaces)
             found = None if leg is None else self._placer.find(leg.session)
         if found is None or found[0] is self.call or not found[0].answered:
             return None
@@ -280,15 +285,14 @@ def _reference(leg: ILeg) -> DialogRef | None:
 
 
 class Transfers:
-    """The transfers of all calls, one per call. `find_dialog(ref)` is the leg that has a dialog of ours."""
+    """The transfers of all calls, one per call."""
 
-    __slots__ = ("_clock", "_jobs", "_placer", "find_dialog")
+    __slots__ = ("_clock", "_jobs", "_placer")
 
     def __init__(self, placer: IPlacer, clock: IReactorTime) -> None:
         self._placer = placer
         self._clock = clock
         self._jobs: dict[Call, Transferal] = {}
-        self.find_dialog: Callable[[DialogRef], ILeg | None] = lambda ref: None
 
     def __len__(self) -> int:
         return len(self._jobs)
@@ -302,7 +306,7 @@ class Transfers:
         def over() -> None:
             self._jobs.pop(call, None)
 
-        job = self._jobs[call] = Transferal(call, asker, event, self._placer, self._dialog, self._clock, over)
+        job = self._jobs[call] = Transferal(call, asker, event, self._placer, self._clock, over)
         job.start()
 
     def told(self, call: Call, event: Transferring) -> None:
@@ -316,9 +320,6 @@ class Transfers:
         job = self._jobs.get(call)
         if job is not None:
             job.call_over()
-
-    def _dialog(self, ref: DialogRef) -> ILeg | None:
-        return self.find_dialog(ref)
 
 
 _S, _E, _T = TransferState, TransferEvent, Transferal

@@ -9,7 +9,7 @@ from zope.interface import implementer
 
 from rtcgw.media.backend import Access, MediaError
 from rtcgw.model.events import End, Setup
-from rtcgw.model.identity import Identity, SessionId
+from rtcgw.model.identity import DialogRef, Identity, SessionId
 from rtcgw.model.peer import PLAIN_PEER, PeerProfile
 from rtcgw.model.reason import Reason
 from rtcgw.store.table import MemoryTable
@@ -43,6 +43,9 @@ class Destinations:
 
     def peer(self, setup: Setup, caller: Access, callee: Access) -> PeerProfile:
         return self.profile
+
+    def dialog(self, ref: DialogRef) -> ILeg | None:
+        return next((leg for leg in self.made if leg.session == ref.call_id), None)
 
     def web_leg(self, setup: Setup, session: SessionId) -> ILeg:
         return self._leg(session, Access.WEB)

@@ -42,7 +42,7 @@ class MissedCalls:
 
     def ended(self, record: CallRecord) -> None:
         """A call has ended: whoever has missed it is told."""
-        if record.answered or record.reason in _TAKEN or record.moved == "callee":
+        if record.answered or record.reason in _TAKEN or "callee" in record.moved:
             return
         user = record.callee_user or self._called(record.callee)
         if user:

@@ -326,6 +326,7 @@ class Call:
         self.roster.changed()
 
     def _away(self, party: Party, event: Away) -> None:
+        self.story.moves += event.on
         if self.roster is not None:
             self.roster.away(party, event.on)
 
@@ -411,11 +412,14 @@ class Call:
         """Once, for one reason. `by` has ended it, `told` knows already."""
         self.machine.handle(CallEvent.ENDED)
         self.reason = end.reason
+        self.ending.finish(end, by, told, self.path, self._close)
+        self._on_end(self)
+
+    def _close(self) -> None:
+        """The parts of the call do nothing more; nobody has been told yet."""
         if self.transfers is not None:
             self.transfers.over(self)
         self.changes.close()
-        self.ending.finish(end, by, told, self.path)
-        self._on_end(self)
 
 
 _ROUTES: Final[Mapping[type[Event], Callable[[Call, Party, Any], None]]] = {

@@ -8,6 +8,8 @@ What it is not: it does not decide that a call ends, nor why (`call.py`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
@@ -35,12 +37,16 @@ class Ending:
         self._story = story
         self._books = books
 
-    def finish(self, end: End, by: ILeg | None, told: ILeg | None, path: str) -> None:
+    def finish(self, end: End, by: ILeg | None, told: ILeg | None, path: str, close: Callable[[], None]) -> None:
         """Stop waiting for the media, close it, tell the legs and record the call.
 
-        `by` has ended it, `told` knows already; `path` is how Fig. 6 placed it.
+        `by` has ended it, `told` knows already; `path` is how Fig. 6 placed it; `close()` stops the call's parts.
         """
         joint = self._joint
+        try:
+            close()
+        except Exception:
+            log.failure("call {session}: internal error at the end of a part", session=self._session)
         joint.stop()
         final = self._closed()
         side = "gateway" if by is None else joint.party(by).value

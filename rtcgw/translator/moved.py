@@ -285,12 +285,14 @@ class MovedLeg:
         """Step out: the leg is the new call's, which hears its first word; the old call is over for the others."""
         new, leg = self.new_call, self._leg
         self._on_moved(self)
+        new.story.continues(self.call.story, self.call.session, new.joint.party(self), new.session)
         new.put(leg, self)
         leg.parent = new
         if event is not None:
             new.report(leg, event)
         if not new.over:
             leg.deliver(Connected(new.other_identity(leg)))
+            new.seated(self.call)
         log.info("call {session} goes on as {new}", session=self.call.session, new=new.session)
         self._mover.moved(leg)
         self.call.release(self._stay, self._reason)

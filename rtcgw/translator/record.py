@@ -64,6 +64,7 @@ class Milestones:
         "early",
         "held",
         "holds",
+        "moved",
         "moves",
         "progress",
         "ringing",
@@ -89,7 +90,9 @@ class Milestones:
         """How often a party was away for a while: pages reloaded, networks changed."""
         self.connected: Identity | None = None
         """Who answered, where the network says so."""
-        self.transferred_from: SessionId | None = None
+        self.moved: tuple[Party, ...] = ()
+        """Who was in another call until this one."""
+        self.transferred_from: tuple[SessionId, ...] = ()
         self.transferred_to: SessionId | None = None
 
     def progressed(self, event: Progress, now: float) -> None:
@@ -100,6 +103,12 @@ class Milestones:
             self.ringing = now
         if self.early is None and event.description is not None:
             self.early = now
+
+    def continues(self, old: Milestones, old_session: SessionId, party: Party, session: SessionId) -> None:
+        """A party has come into this call, `session`, out of another one."""
+        self.moved = (*self.moved, party)
+        self.transferred_from = (*self.transferred_from, old_session)
+        old.transferred_to = session
 
     def hold(self, by: Party, on: bool, now: float) -> None:
         """A party puts the other one on hold, or takes it back; what is so already is not counted again."""
@@ -167,8 +176,10 @@ class CallRecord:
     holds: Annotated[int, "How often somebody was put on hold."] = 0
     held: Annotated[float, "Seconds during which somebody was on hold."] = 0.0
     moves: Annotated[int, "How often a page was away and came back, or did not."] = 0
-    moved: Annotated[str, "Who was in another call until this one: `caller`, `callee` (a transfer, a pick-up)."] = ""
-    transferred_from: Annotated[str | None, "The call that this one continues."] = None
+    moved: Annotated[
+        tuple[str, ...], "Who of `caller`, `callee` was in another call until this one, or should be."
+    ] = ()
+    transferred_from: Annotated[tuple[str, ...], "The calls that this one continues: one for each who was moved."] = ()
     transferred_to: Annotated[str | None, "The call that continues this one."] = None
 
     quality: Annotated[
@@ -297,10 +308,19 @@ class Books:
             holds=story.holds,
             held=story.held_until(clock),
             moves=story.moves,
-            moved="caller" if caller.kind == MOVED else "callee" if callee.kind == MOVED else "",
+            moved=_moved(story, caller, callee),
             transferred_from=story.transferred_from,
             transferred_to=story.transferred_to,
         )
+
+
+def _moved(story: Milestones, caller: LegView, callee: LegView) -> tuple[str, ...]:
+    """Those who have come from another call, and those who were to and have not."""
+    return tuple(
+        party.value
+        for party, leg in ((Party.CALLER, caller), (Party.CALLEE, callee))
+        if party in story.moved or leg.kind == MOVED
+    )
 
 
 def _at(epoch: float, moment: float | None) -> float | None:

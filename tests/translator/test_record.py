@@ -133,12 +133,14 @@ class RecordTests(BooksCase):
         story.hold(Party.CALLER, True, 1.0)
         story.moves += 1
         story.connected = Identity("tel:+15550002")
+        story.continues(Milestones(0.0), SessionId("s0"), Party.CALLER, SessionId("s1"))
         story.transferred_to = SessionId("s2")
         self.clock.advance(4)
         self.call.end(Reason.TRANSFERRED)
         record = self.record()
         self.assertEqual((record.holds, record.held, record.moves), (1, 3.0, 1))
         self.assertEqual((record.connected, record.transferred_to), ("tel:+15550002", "s2"))
+        self.assertEqual((record.transferred_from, record.moved), (("s0",), ("caller",)))
 
     def test_long_words(self) -> None:
         """What a peer writes is bounded."""

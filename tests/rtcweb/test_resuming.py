@@ -240,7 +240,7 @@ class OffTests(ResumeCase):
         page = self.side.connect()
         welcome = page.login("alice")
         self.assertNotIn("resume", welcome)
-        self.assertNotIn("resumeTtl", welcome)
+        self.assertEqual(welcome["resumeTtl"], 0)
         self.assertEqual(len(self.side.desk.places), 0)
 
 

@@ -82,6 +82,8 @@ class CoreCall:
                 response.add("record-route", value)
             response.add("record-route", self.core.record_route)
             response.set("contact", f"<sip:phone@{self.core.host}:{self.core.scscf_port};gr={self.tag}>")
+        if any(name == "Contact" for name, _ in headers):
+            response.remove("contact")
         for name, value in (*headers, *(self.terms if 200 <= status < 300 else ())):
             response.add(name.lower(), value)
         put(response, sdp)
@@ -125,6 +127,10 @@ class CoreCall:
 
     def reject(self, status: int, phrase: str, *headers: tuple[str, str]) -> None:
         self.respond(status, phrase, None, *headers)
+
+    def move(self, *contacts: str, status: int = 302) -> None:
+        """Answer with other addresses."""
+        self.respond(status, "Moved", None, ("Contact", ", ".join(contacts)))
 
     def challenge(self, status: int = 407, stale: bool = False) -> None:
         """Ask for credentials; the INVITE that follows is a new call in `core.calls`."""

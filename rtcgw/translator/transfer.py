@@ -59,6 +59,9 @@ class IPlacer(Protocol):
     def dialog(self, ref: DialogRef) -> ILeg | None:
         """The leg of a phone that has this dialog with us."""
 
+    def forbidden(self, target: str) -> bool:
+        """Whether it is an emergency number: nobody is connected with one, nor asked to call one."""
+
     def on_web(self, destination: str) -> bool:
         """Whether it means somebody of the web, whom a phone need not find by itself."""
 
@@ -125,6 +128,8 @@ class Transferal:
         by_phone = by_phone and not (self._event.target and self._placer.on_web(self._event.target))
         if not self.call.answered:
             self.machine.handle(TransferEvent.FAILED, End(Reason.CONFLICT))
+        elif self._placer.forbidden(self._event.target):
+            self.machine.handle(TransferEvent.FAILED, End(Reason.EMERGENCY))
         else:
             self.machine.handle(TransferEvent.REFER if by_phone else TransferEvent.MOVE)
 

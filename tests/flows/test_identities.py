@@ -1,4 +1,4 @@
-"""Who calls, who was called, who has answered: shown, hidden and sent; headers that pages may set; emergency numbers."""
+"""Who calls, who was called, who has answered: shown, hidden, sent; headers of pages; emergency numbers."""
 
 from __future__ import annotations
 

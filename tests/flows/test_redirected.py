@@ -39,7 +39,7 @@ class RedirectedTests(FlowCase):
         return session
 
     def test_ladder(self) -> None:
-        """The page is told that the call is sent on; the new phone rings and answers, and the call is an ordinary one."""
+        """The page is told that the call is sent on; the new phone answers, and the call is an ordinary one."""
         self.phones(echo=f"<{THERE}>")
         session = self.place()
         first, second = self.rig.core.calls

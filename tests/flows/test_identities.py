@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from rtcgw.model.identity import ANONYMOUS, Identity
+from rtcgw.model.peer import TransferWay
 from rtcgw.sip.alternative import CONTENT_TYPE, alternative
 from tests.flows.case import FlowCase
 from tests.flows.rig import ECHO, Page
+from tests.flows.transfers import TransferCase
 from tests.peers.browser import SDP
 
 CARRIED = {"X-Account": "4711", "x-trace": "Zürich → Bern"}
@@ -211,3 +213,16 @@ class EmergencyByPhoneTests(IdentityCase):
         assert call.final is not None
         self.assertEqual((call.final.status, call.final.get("content-type")), (380, CONTENT_TYPE))
         self.assertEqual(alternative(call.final).type, "emergency")
+
+
+class EmergencyTransferTests(TransferCase):
+    def test_by_the_gateway(self) -> None:
+        """Nobody is transferred to an emergency number, in whatever way transfers are made; the call goes on."""
+        self.transfer(to="tel:112")
+        self.assertEqual(self.news()[-1], "emergency-not-supported")
+        self.assertEqual(len(self.rig.core.calls), 1)
+        self.still_talks()
+
+
+class EmergencyReferralTests(EmergencyTransferTests):
+    way: ClassVar[TransferWay] = TransferWay.REFER

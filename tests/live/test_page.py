@@ -180,15 +180,22 @@ class IncomingTests(PageCase):
         await self.state(page, "Hangup", "The caller gave up.")
         self.assertIn("Missed", await page.text("#recent"))
 
-    async def test_second_caller_hears_busy(self) -> None:
-        """While I talk, whoever calls hears busy, and stands among the missed calls."""
+    async def test_second_caller_waits(self) -> None:
+        """While I talk, whoever calls is shown beside the call, which goes on; a click answers and holds the first."""
         page = await self.logged_in()
         await self.dial(page, "talk")
         await self.state(page, "InCall")
+        place = "document.querySelector('#hangup').getBoundingClientRect().top"
+        before = await page.evaluate(place)
         self.server.ring("alice", await page.evaluate(OFFER))
-        await page.until("document.querySelector('#recent').textContent.includes('Missed')")
-        self.assertEqual((await self.sent("HANGUP"))[0]["reason"], "busy")
+        await self.state(page, "InCall", "Carol calls as well.")
+        self.assertIn("Calls you", await page.text("#lines"))
+        self.assertEqual(await page.evaluate(place), before)
+        await page.click("#lines .call")
         await self.state(page, "InCall")
+        await page.until("document.querySelector('#peer-name').textContent === 'Carol'")
+        self.assertIn("On hold", await page.text("#lines"))
+        self.assertEqual([message["on"] for message in await self.sent("HOLD")], [True])
 
 
 @need("chromium")
@@ -239,11 +246,16 @@ class TwoPagesTests(PageCase):
         await self.hears(alice, MICROPHONE)
         await self.hears(bob, MICROPHONE)
 
-    async def test_closed_page_ends_the_call(self) -> None:
-        """Leaving the page hangs up at once."""
+    async def test_closed_page_is_waited_for(self) -> None:
+        """Leaving the page hangs nothing up: whoever opens it again within the grace time has the call again."""
         alice, bob = await self.talk()
         await alice.go("about:blank")
-        await self.state(bob, "Hangup", "The call has ended.")
+        await self.state(bob, "InCall")
+        await alice.go(self.server.url)
+        await self.state(alice, "InCall", "Connected")
+        self.assertEqual(self.server.sent("HANGUP"), [])
+        for page in (alice, bob):
+            await self.hears(page, MICROPHONE)
 
 
 @need("chromium")

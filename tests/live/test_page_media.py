@@ -5,7 +5,8 @@ from __future__ import annotations
 from tests.live.chromium import MICROPHONE, Page
 from tests.live.pages import PageCase
 from tests.live.requirements import need
-from tests.peers.scripted_server import Leg, offer_sdp
+from tests.peers.scripted_server import Leg
+from tests.peers.scripts import offer_sdp
 
 COUNT_TONES = """
 (() => {

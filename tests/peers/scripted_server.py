@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from typing import Any
 
 from attrs import define, field
@@ -30,6 +29,7 @@ from twisted.internet.endpoints import TCP4ServerEndpoint
 from rtcgw.rtcweb.dialects import native
 from rtcgw.rtcweb.dialects.wire import WireError
 from rtcgw.web.server import PageSettings, make_site
+from tests.peers.scripts import SCRIPTS, answer_sdp
 
 PASSWORDS = {"alice": "alice", "bob": "bob"}
 CONTACTS = [{"name": "Echo", "address": "sip:echo@ims.test"}, {"name": "Bob", "address": "bob"}]
@@ -44,12 +44,17 @@ class Leg:
     session: str
     user: str
     page: Connection | None
+    role: str = "caller"
+    remote: dict[str, str] = field(factory=dict)
     peer: Leg | None = None
     answered: bool = False
+    since: float | None = None
+    """When it was answered, in the reactor's seconds; set when somebody first asks."""
+    holding: bool = False
     early: str = ""
     """The page's early answer."""
     offered: str = ""
-    """The page's last offer."""
+    """The page's last description."""
     owed: list[tuple[str, Any]] = field(factory=list)
     """Type and id of requests whose reply waits for the other page."""
 
@@ -68,6 +73,7 @@ class Connection(WebSocketServerProtocol):
     """One page's socket."""
 
     user = ""
+    capabilities: tuple[str, ...] = ()
 
     def onConnect(self, request: Any) -> str:
         if native.SUBPROTOCOL not in request.protocols:
@@ -94,7 +100,11 @@ class ScriptedServer:
         self.complaints: list[str] = []
         self.connections: set[Connection] = set()
         self.legs: dict[str, Leg] = {}
-        self.capabilities = ["progress", "trickle", "resume", "ringback", "dtmf"]
+        self.capabilities = ["progress", "trickle", "resume", "ringback", "dtmf", "participants", "calls"]
+        self.tokens: dict[str, str] = {}
+        """Resume token -> user; each is taken once."""
+        self.missed: dict[str, list[dict[str, Any]]] = {}
+        """User -> calls that nobody took."""
         self.ice_servers: list[dict[str, Any]] = []
         self.ice_ttl: float | None = None
         """Seconds; pages ask again before."""
@@ -137,10 +147,11 @@ class ScriptedServer:
         """The user's connection."""
         return next(page for page in self.connections if page.user == user)
 
-    def ring(self, user: str, offer: str, caller: str = "sip:carol@ims.test", name: str = "Carol") -> Leg:
-        """Call a user's page out of nowhere."""
-        leg = self._leg(user, self.page_of(user))
-        leg.send("OFFER", **{"from": {"uri": caller, "name": name}}, to=user, sdp=offer, sdpType="offer")
+    def ring(self, user: str, offer: str, caller: str = "sip:carol@ims.test", name: str = "Carol", **more: Any) -> Leg:
+        """Call a user's page out of nowhere. `more`: fields of the OFFER."""
+        remote = {"uri": caller, "name": name}
+        leg = self._leg(user, self.page_of(user), "callee", remote)
+        leg.send("OFFER", **{"from": remote}, to=user, sdp=offer, sdpType="offer", **more)
         return leg
 
     def sent(self, kind: str) -> list[Message]:
@@ -167,34 +178,64 @@ class ScriptedServer:
         for leg in list(self.legs.values()):
             if leg.page is page:
                 leg.page = None
-                if not leg.answered:
+                if not leg.answered and leg.role == "callee":
                     self._end(leg, "client-lost")
+        self.tell(page.user)
         if self._gone:
             self._gone.pop(0).callback(None)
 
     def _login(self, page: Connection, message: Message) -> None:
         user = message.get("user", "")
-        if message.get("token") == "token-of-alice":
+        if "resume" in message:
+            user = self.tokens.pop(message["resume"], "")
+        elif message.get("token") == "token-of-alice":
             user = "alice"
         elif PASSWORDS.get(user) != message.get("password"):
+            user = ""
+        if not user:
             page.send("ERROR", id=message["id"], code="auth-failed", text="Not accepted.")
             return
-        page.user = user
-        waiting = [leg for leg in self.legs.values() if leg.user == user and leg.page is None]
-        reply = {"for": "LOGIN", "id": message["id"], "user": user, "identities": [f"sip:{user}@ims.test"]}
+        page.user, page.capabilities = user, tuple(message["capabilities"])
+        token = f"resume-{len(self.log)}"
+        self.tokens[token] = user
+        ice = {"iceServers": self.ice_servers} | ({} if self.ice_ttl is None else {"iceTtl": self.ice_ttl})
         page.send(
             "OK",
-            **reply,
+            **{"for": "LOGIN"},
+            id=message["id"],
+            user=user,
+            identities=[f"sip:{user}@ims.test"],
             version="1.0",
             server="scripted",
-            **({"iceServers": self.ice_servers} | ({} if self.ice_ttl is None else {"iceTtl": self.ice_ttl})),
+            **ice,
             ping=20,
             grace=self.grace,
             ladder="auto",
             capabilities=self.capabilities,
             contacts=CONTACTS,
-            calls=[leg.session for leg in waiting],
+            calls=self.views(page),
+            resume=token,
+            resumeTtl=self.grace,
+            missed=self.missed.get(user, []),
         )
+
+    def views(self, page: Connection) -> list[dict[str, Any]]:
+        """The calls of a page's user, as that page is to see them."""
+        return [self._view(leg, page) for leg in self.legs.values() if leg.user == page.user]
+
+    def _view(self, leg: Leg, page: Connection) -> dict[str, Any]:
+        view = {"session": leg.session, "role": leg.role, "remote": leg.remote, "holding": leg.holding}
+        if leg.answered:
+            leg.since = self._reactor.seconds() if leg.since is None else leg.since
+            view["answered"] = self._reactor.seconds() - leg.since
+        state = "Reloading" if leg.page is None else "InCall" if leg.answered else "Calling"
+        return {**view, "state": state, "here": leg.page is page, "away": leg.page is None}
+
+    def tell(self, user: str) -> None:
+        """CALLS to all pages of a user."""
+        for page in self.connections:
+            if page.user == user and "calls" in page.capabilities:
+                page.send("CALLS", calls=self.views(page))
 
     def _offer(self, page: Connection, message: Message) -> None:
         if "session" in message:
@@ -209,7 +250,7 @@ class ScriptedServer:
         if name == "nobody":
             page.send("ERROR", id=message["id"], code="not-found", text="There is no such user.")
             return
-        leg = self._leg(page.user, page)
+        leg = self._leg(page.user, page, "caller", {"uri": message["to"]})
         leg.offered = message["sdp"]
         page.send("WAITING", id=message["id"], session=leg.session, to=message["to"])
         if name in SCRIPTS:
@@ -226,13 +267,21 @@ class ScriptedServer:
             self.conflicts -= 1
             leg.send("ERROR", id=message["id"], code="conflict", text="The gateway's own OFFER is on its way.")
             return
-        leg.page = page
+        before, leg.page = leg.page, page
+        if before not in (page, None):
+            before.send("ERROR", session=leg.session, code="moved", text="Taken up by another page.")
+        # Another peer connection has other media: the far page is asked for a new one of its own.
+        fresh = {"fresh": True} if _key(leg.offered) not in ("", _key(message["sdp"])) else {}
         leg.offered = message["sdp"]
+        if not leg.answered:
+            leg.send("WAITING", id=message["id"], to=leg.remote["uri"])
+            return
         leg.owed.append(("OFFER", message["id"]))
         if leg.peer is None:
             leg.settle(sdp=answer_sdp(message["sdp"]), sdpType="answer")
         else:
-            leg.peer.send("OFFER", sdp=message["sdp"], sdpType="offer")
+            leg.peer.send("OFFER", sdp=message["sdp"], sdpType="offer", **fresh)
+        self.tell(page.user)
 
     def _ringing(self, page: Connection, message: Message) -> None:
         leg = self._reply(page, message)
@@ -245,12 +294,16 @@ class ScriptedServer:
         sdp = message.get("sdp", leg.early)
         if not sdp or peer is None or leg.answered:
             self._reply(page, message)
+            if "sdp" in message:
+                leg.offered = message["sdp"]
             if peer is not None and "sdp" in message:
                 peer.settle(sdp=message["sdp"], sdpType="answer")
             elif peer is not None:
                 peer.settle()
             return
         leg.answered = peer.answered = True
+        leg.offered = sdp
+        self.tell(page.user)
         leg.owed.append(("ANSWER", message["id"]))
         peer.send("OK", **{"for": "OFFER"}, sdp=sdp, sdpType="answer")
 
@@ -284,6 +337,40 @@ class ScriptedServer:
         if leg is not None and leg.peer is not None:
             leg.peer.send("DTMF", tones=message["tones"])
 
+    def _hold(self, page: Connection, message: Message) -> None:
+        leg = self._reply(page, message)
+        if leg is not None:
+            leg.holding = message["on"]
+            if leg.peer is not None:
+                leg.peer.send("HOLD", on=leg.holding)
+
+    def _transfer(self, page: Connection, message: Message) -> None:
+        """It fails where it is to `busy`, hangs where it is to `silent`, and else comes about."""
+        leg = self._reply(page, message)
+        if leg is None or message.get("to") == "silent":
+            return
+        leg.send("TRANSFER", stage="trying")
+        if message.get("to") == "busy":
+            leg.send("TRANSFER", stage="failed", reason="busy", text="Busy Here", status=486)
+            return
+        for other in (leg, self.legs.get(message.get("with", ""))):
+            if other is not None:
+                leg.send("TRANSFER", stage="done")
+                self._end(other, "transferred", tell=other)
+
+    def _merge(self, page: Connection, message: Message) -> None:
+        first, *others = [self.legs[session] for session in message["sessions"]]
+        first.send("OK", **{"for": "MERGE"}, id=message["id"])
+        for other in others:
+            self._end(other, "replaced", tell=other)
+
+    def _seen(self, page: Connection, message: Message) -> None:
+        self.missed.pop(page.user, None)
+        page.send("OK", **{"for": "SEEN"}, id=message["id"])
+        for each in self.connections:
+            if each.user == page.user:
+                each.send("MISSED", missed=[])
+
     def _ice_servers(self, page: Connection, message: Message) -> None:
         reply = {"for": "ICE_SERVERS", "id": message["id"], "iceServers": self.ice_servers, "ttl": self.ice_ttl}
         page.send("OK", **reply)
@@ -300,9 +387,10 @@ class ScriptedServer:
 
     # -- calls -------------------------------------------------------------------------------
 
-    def _leg(self, user: str, page: Connection) -> Leg:
-        leg = Leg(f"session-{len(self.log)}-{user}", user, page)
+    def _leg(self, user: str, page: Connection, role: str, remote: dict[str, str]) -> Leg:
+        leg = Leg(f"session-{len(self.log)}-{user}-{len(self.legs)}", user, page, role, remote)
         self.legs[leg.session] = leg
+        self.tell(user)
         return leg
 
     def _reply(self, page: Connection, message: Message) -> Leg | None:
@@ -320,90 +408,11 @@ class ScriptedServer:
         if other is not None:
             self.legs.pop(other.session, None)
             other.send("HANGUP", reason=reason, text="As the other side said.")
+            self.tell(other.user)
+        self.tell(leg.user)
 
 
-def answer_sdp(offer: str, video: bool = False, formats: str = "0") -> str:
-    """An answer that a browser accepts: G.711, and VP8 where `video`, at a port where nobody listens."""
-    return _description(offer, "passive", {"audio": formats, "video": _vp8(offer) if video else ""})
-
-
-def offer_sdp(offer: str, video: bool = False) -> str:
-    """An offer within the call that the page's `offer` began: the same again, or with a picture added."""
-    if video and "m=video" not in offer:
-        offer += "m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:added\r\na=rtpmap:96 VP8/90000\r\n"
-    return _description(offer, "actpass", {"audio": "0", "video": _vp8(offer) if video else ""})
-
-
-def _vp8(offer: str) -> str:
-    found = re.search(r"a=rtpmap:(\d+) VP8/90000", offer)
+def _key(sdp: str) -> str:
+    """The fingerprint in a description."""
+    found = re.search(r"^a=fingerprint:\S+ (\S+)", sdp, re.MULTILINE)
     return "" if found is None else found[1]
-
-
-def _description(offer: str, setup: str, formats: dict[str, str]) -> str:
-    """A description with a section for each of the offer's; without a format, its port is 0."""
-    sections = [
-        (found[1], found[2], formats[found[1]])
-        for found in re.finditer(r"^m=(audio|video) .*?^a=mid:(\S+)", offer, re.MULTILINE | re.DOTALL)
-    ]
-    bundle = " ".join(mid for _, mid, used in sections if used)
-    lines = ["v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=-", "t=0 0", "a=ice-lite", f"a=group:BUNDLE {bundle}"]
-    for kind, mid, used in sections:
-        lines += _section(kind, mid, used, setup)
-    return "\r\n".join((*lines, ""))
-
-
-_MAPS = {"0": "PCMU/8000", "8": "PCMA/8000", "126": "telephone-event/8000"}
-
-
-def _section(kind: str, mid: str, formats: str, setup: str) -> list[str]:
-    return [
-        f"m={kind} {9 if formats else 0} UDP/TLS/RTP/SAVPF {formats or 0}",
-        "c=IN IP4 127.0.0.1",
-        *(f"a=rtpmap:{each} {_MAPS.get(each, 'VP8/90000')}" for each in formats.split()),
-        f"a=mid:{mid}",
-        "a=rtcp-mux",
-        "a=sendrecv" if formats else "a=inactive",
-        f"a=setup:{setup}",
-        f"a=fingerprint:sha-256 {':'.join(['00'] * 32)}",
-        "a=ice-ufrag:script",
-        "a=ice-pwd:scriptedscriptedscripted",
-        "a=candidate:1 1 udp 2130706431 127.0.0.1 9 typ host",
-    ]
-
-
-def _warm(leg: Leg, offer: str) -> None:
-    """The gateway's own early answer, so that the page connects while it rings."""
-    leg.send("PROGRESS", sdp=answer_sdp(offer), sdpType="pranswer")
-
-
-def _ring(leg: Leg, offer: str) -> None:
-    _warm(leg, offer)
-    leg.send("RINGING")
-    leg.send("RINGBACK", sound="local")
-
-
-def _early(leg: Leg, offer: str) -> None:
-    """The network's announcement, heard before the answer."""
-    _ring(leg, offer)
-    leg.send("PROGRESS", sdp=answer_sdp(offer, formats="8"), sdpType="pranswer")
-    leg.send("RINGBACK", sound="network")
-
-
-def _talk(leg: Leg, offer: str, video: bool = False, formats: str = "0") -> None:
-    leg.answered = True
-    leg.send("RINGING")
-    leg.send("OK", **{"for": "OFFER"}, sdp=answer_sdp(offer, video, formats), sdpType="answer")
-
-
-SCRIPTS: dict[str, Callable[[Leg, str], None]] = {
-    "busy": lambda leg, _: leg.send("HANGUP", reason="busy", text="Busy Here", status=486),
-    "ring": _ring,
-    "bare": lambda leg, _: leg.send("RINGING"),
-    "early": _early,
-    "sound": lambda leg, offer: leg.send("RINGING", sdp=answer_sdp(offer), sdpType="pranswer"),
-    "talk": _talk,
-    "keys": lambda leg, offer: _talk(leg, offer, formats="0 126"),
-    "film": lambda leg, offer: _talk(leg, offer, video=True),
-    "echo": _talk,
-}
-"""The number called -> what it does."""

@@ -194,8 +194,9 @@ export class Calls {
   #restore({ session, role, remote, muted }, welcome) {
     if (this.#named.has(session)) return;
     const info = welcome.calls.find((each) => each.session === session);
-    // Taken over by another page while this one was loaded: it goes on there.
-    if (info && !info.here && !info.away) return;
+    // Where it has a page, that is ours of a moment ago, whose connection the gateway has not missed yet; or, if we
+    // were away for longer, another one that has taken it over meanwhile: then it goes on there.
+    if (info && !info.here && !info.away && !wasReloaded()) return;
     const call = this.#adopt(info ?? { session, role, remote }, this.#port());
     this.#hub.emit('restored', { call });
     if (info) call.takeUp(info, { patience: welcome.grace, ours: true, muted });
@@ -298,4 +299,10 @@ export class Calls {
     this.#hub.changed();
     this.#toldOthers();
   }
+}
+
+/** Whether this page was there until a moment ago. @returns {boolean} */
+function wasReloaded() {
+  const [navigation] = globalThis.performance.getEntriesByType('navigation');
+  return /** @type {PerformanceNavigationTiming | undefined} */ (navigation)?.type === 'reload';
 }

@@ -1,6 +1,6 @@
 /** Pictures of a call, and how good it is. */
 
-import { at, show } from './elements.js';
+import { at, make, show } from './elements.js';
 
 /** @type {Readonly<Record<string, string>>} */
 const WORDS = Object.freeze({ good: 'Good sound', fair: 'Fair sound', poor: 'Poor sound' });
@@ -29,7 +29,7 @@ export function showQuality({ word, received, sent, roundTrip }) {
     ['Round trip', milliseconds(roundTrip)],
     ['Codec', [...new Set([received.codec, sent.codec])].filter(Boolean).join(' / ') || '–'],
   ];
-  at('quality-numbers').replaceChildren(...lines.flatMap(([name, value]) => [make('dt', name), make('dd', value)]));
+  at('quality-numbers').replaceChildren(...lines.flatMap(([name, value]) => [make('dt', '', name), make('dd', '', value)]));
 }
 
 /**
@@ -40,17 +40,6 @@ function put(id, stream) {
   const video = /** @type {HTMLVideoElement} */ (at(id));
   if (video.srcObject !== stream) video.srcObject = stream;
   show(id, stream !== null);
-}
-
-/**
- * @param {string} tag
- * @param {string} text
- * @returns {HTMLElement}
- */
-function make(tag, text) {
-  const element = document.createElement(tag);
-  element.textContent = text;
-  return element;
 }
 
 /**

@@ -16,6 +16,8 @@
 const TONES = Object.freeze({
   ringback: { parts: [[1, [425]], [4, []]], level: 0.12 },
   busy: { parts: [[0.5, [425]], [0.5, []]], level: 0.12 },
+  // A second call while one speaks (E.180 supplement 2: call waiting), quiet enough to be talked over.
+  waiting: { parts: [[0.15, [425]], [0.15, []], [0.15, [425]], [7.55, []]], level: 0.05 },
   ring: {
     parts: [[0.2, [660, 1320]], [0.2, [880, 1760]], [0.2, [660, 1320]], [0.2, [880, 1760]], [2.2, []]],
     level: 0.22,
@@ -54,7 +56,7 @@ export class Tones {
   /**
    * Play a cadence until another is asked for, or none.
    *
-   * @param {'' | 'ring' | 'ringback' | 'busy'} name
+   * @param {'' | 'ring' | 'waiting' | 'ringback' | 'busy'} name
    * @param {number} [periods] how often; for ever where left out
    */
   play(name, periods = Infinity) {

@@ -378,7 +378,7 @@ _HANDLERS: Final[dict[type[Any], Callable[[Client, Any], None]]] = {
     native.Decline: calls.in_call,
     native.Dtmf: calls.in_call,
     native.Hold: calls.in_call,
-    native.Transfer: calls.in_call,
+    native.Transfer: calls.transfer,
     native.Merge: calls.merge,
     native.Seen: Client._seen,
     native.Hangup: calls.hang_up,

@@ -107,6 +107,14 @@ def in_call(
         leg.request(message)
 
 
+def transfer(client: Client, message: native.Transfer) -> None:
+    """TRANSFER, to another call of the same user's at most."""
+    if message.with_ is not None and client.here.any(message.with_) is None:
+        client.refuse(message, "no-session")
+    else:
+        in_call(client, message)
+
+
 def hang_up(client: Client, message: native.Hangup) -> None:
     """HANGUP of a call of this page's, or of one of the user's that is elsewhere or waits for its page."""
     leg = client.legs.get(message.session)

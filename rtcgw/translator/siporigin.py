@@ -90,7 +90,7 @@ class Thread:
 
     def _padded(self, sdp: str) -> str:
         lacking = self._lines[self._offered :]
-        text = sdp if sdp.endswith("\n") else f"{sdp}\r\n"
+        text = sdp if sdp.endswith("\n") or not lacking else f"{sdp}\r\n"
         return text + "".join(f"m={kind} 0 {proto} {formats}\r\n" for kind, proto, formats in lacking)
 
     def _stamped(self, sdp: str) -> str:

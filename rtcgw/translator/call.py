@@ -131,7 +131,7 @@ class Call:
         self.changes = Changes(self.session, self.joint, clock, self._is_answered, self._change_settled, self.end)
         self.ringback = RingTone(clock, self._tell_sound, terms.early_media) if caller.access.on_web else None
         """None for a caller whose own network or phone makes its tones."""
-        self.news = NewsDesk(self.session, self.joint, self.changes, self.ringback, self.end)
+        self.news = NewsDesk(self.session, self.joint, self.changes, self.ringback, self.end, self._is_answered)
         self.ending = Ending(self.session, setup, self.joint, self.story, books or Books(clock))
         self.roster: Attendance | None = None
         """Who takes part, as pages are told; None before the answer, and between two phones."""
@@ -205,13 +205,18 @@ class Call:
         else:
             self.roster.goes_on(version)
 
+    def attended(self) -> None:
+        """Whoever has come and is a page learns who is here, if it has not yet."""
+        if self.roster is not None and self.answered:
+            self.joint.take(self.roster.changed)
+
     def identity(self, leg: ILeg) -> Identity:
         """Who is at the far end of a leg, as the set-up named them."""
         return self.setup.caller if leg is self.caller else self.setup.callee
 
     def other_identity(self, leg: ILeg) -> Identity:
-        """Whom the party of a leg talks to."""
-        return self.setup.callee if leg is self.caller else self.setup.caller
+        """Whom the party of a leg talks to, as far as it may be shown."""
+        return self.setup.callee if leg is self.caller else self.setup.shown
 
     def view(self) -> CallView:
         """A picture for the inspector."""
@@ -327,6 +332,7 @@ class Call:
 
     def _away(self, party: Party, event: Away) -> None:
         self.story.moves += event.on
+        self.news.away(party, event.on)
         if self.roster is not None:
             self.roster.away(party, event.on)
 

@@ -20,11 +20,13 @@ from rtcgw.translator.ringback import RingTone
 
 log = Logger()
 
+_NOBODY: Final[frozenset[Party]] = frozenset()
+
 
 class NewsDesk:
-    """Of one call. `lost(reason, text)` is called when its media are gone for good."""
+    """Of one call. `lost(reason, text)` is called when its media are gone for good, `answered()` says how far it is."""
 
-    __slots__ = ("_changes", "_joint", "_lost", "_ringback", "_session")
+    __slots__ = ("_answered", "_away", "_changes", "_joint", "_lost", "_ringback", "_session")
 
     def __init__(
         self,
@@ -33,12 +35,15 @@ class NewsDesk:
         changes: Changes,
         ringback: RingTone | None,
         lost: Callable[[Reason, str | None], None],
+        answered: Callable[[], bool],
     ) -> None:
         self._session = session
         self._joint = joint
         self._changes = changes
         self._ringback = ringback
         self._lost = lost
+        self._answered = answered
+        self._away: frozenset[Party] = _NOBODY
 
     def take(self, news: MediaNews) -> None:
         """One piece of news of a call that has not ended."""
@@ -55,6 +60,10 @@ class NewsDesk:
         told = _NEWS.get(news.state)
         if told is not None:
             told(self, news)
+
+    def away(self, party: Party, on: bool) -> None:
+        """The party's page is gone for a while, or there again."""
+        self._away = self._away | {party} if on else self._away - {party}
 
     def _sounds(self, news: MediaNews) -> None:
         if self._ringback is not None and news.party is Party.CALLEE:
@@ -77,7 +86,11 @@ class NewsDesk:
         self._joint.leg(news.party.other).deliver(Keyframe())
 
     def _gone(self, news: MediaNews) -> None:
-        self._lost(Reason.MEDIA_LOST, news.detail)
+        """Two are excused. A party whose page is away has its grace time, and new media when it comes back; and what
+        a called page has connected early is not in the call yet: that page may be gone, and another one answer."""
+        early = news.party is Party.CALLEE and not self._answered() and self._joint.callee.access.on_web
+        if news.party not in self._away and not early:
+            self._lost(Reason.MEDIA_LOST, news.detail)
 
 
 _NEWS: Final[Mapping[News, Callable[[NewsDesk, MediaNews], None]]] = {

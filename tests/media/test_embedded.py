@@ -165,6 +165,25 @@ class TestChanges(SynchronousTestCase):
         self.assertEqual((bench.voice.frequency, bench.phone.frequency), (1000, 440))
         self.assertEqual(bench.backend.web.known, (1, 1))
 
+    def test_page_reloads_while_it_rings(self) -> None:
+        """A called page that had connected early is reloaded before it is answered: the new page answers the same
+        offer, with another certificate, and is heard; the phone had been told nothing and notices nothing."""
+        bench = Bench(caller=Access.CORE)
+        offer = str(bench.session.offer(bench.core, phone_sdp()))
+        bench.session.answer(bench.web, bench.browser.answer(offer), False)
+        bench.network.spend(1)
+        self.assertTrue(bench.browser.connected, bench.browser.failure)
+        bench.browser.close()
+        bench.network.run()
+        bench.new_browser(("192.0.2.1", 50001))
+        bench.listen_to(str(bench.session.answer(bench.web, bench.browser.answer(offer), True)))
+        bench.network.spend(1)
+        bench.talk(30)
+        self.assertTrue(bench.browser.connected, bench.browser.failure)
+        self.assertEqual((bench.voice.frequency, bench.phone.frequency), (1000, 440))
+        self.assertEqual(bench.backend.web.known, (1, 1))
+        self.assertEqual(bench.states[:4], ["ice", "dtls", "ice", "dtls"])
+
     def test_refused_change_leaves_the_call(self) -> None:
         """A re-offer without a usable codec is refused, and the sound goes on."""
         bench = Bench()

@@ -220,7 +220,8 @@ class EmbeddedSession:
         elif core.promised:
             self._keep_promise(core.peer)
         self.talks.reserve()
-        self.talks.end.take(browser)
+        if self.talks.end.take(browser):
+            self.life.machine.handle(MediaEvent.RENEWED)  # another page than the one that had answered early
         self.talks.join()
 
     def _core_answers(self, sdp: str) -> None:

@@ -57,19 +57,24 @@ class WebEnd:
         """The browser's description is accepted: tell the leg whom to expect. True: it has become another leg.
 
         `anew`: it is another offer, which may begin another association (a reloaded page: a new leg)
-        or restart ICE in the present one (RFC 8839 §4.4.3.1.1).
+        or restart ICE in the present one (RFC 8839 §4.4.3.1.1). Otherwise it answers an offer of ours, and another
+        association means that another page answers it than the one that did so early: a new leg with the credentials
+        of the old one, since they were offered to both.
         """
         before, self._peer = self._peer, browser
         another = before is None or before.association != browser.association
         if another:
             self._is_client = browser.setup == "passive"
-            if anew:
+            if anew or before is not None:
+                old = self.leg
                 self.close()
                 self.leg = self._new_leg()
+                if not anew:
+                    self._port.renew(self.leg, (old.ufrag, old.password))
         elif anew and before is not None and before.ufrag != browser.ufrag:
             self.renew()
         self.leg.describe(browser.ufrag, browser.promised, self._is_client)
-        return another and anew
+        return another and before is not None
 
     @property
     def setup(self) -> str:

@@ -22,6 +22,7 @@ from twisted.logger import Logger
 from rtcgw.machine import Machine, Row, Symbol, Table
 from rtcgw.media.backend import MediaError
 from rtcgw.model.events import End, Setup, Stage
+from rtcgw.model.identity import Identity
 from rtcgw.model.reason import Reason
 from rtcgw.translator.call import Call
 from rtcgw.translator.conference import Conference, Conferences
@@ -49,12 +50,12 @@ class Seat(NamedTuple):
 
     call: Call
     own: ILeg
-
-    @property
-    def far(self) -> ILeg:
-        """The other party's leg."""
-        joint = self.call.joint
-        return joint.leg(joint.party(self.own).other)
+    far: ILeg
+    """The other party's leg."""
+    own_name: Identity
+    """Who the page is, to the others."""
+    far_name: Identity
+    """Who the other party is."""
 
 
 def seat_of(leg: ILeg) -> Seat | None:
@@ -64,8 +65,10 @@ def seat_of(leg: ILeg) -> Seat | None:
         leg, parent = parent, parent.parent
     if not isinstance(parent, Call):
         return None
-    seat = Seat(parent, leg)
-    return seat if movable(parent, leg) and movable(parent, seat.far) else None
+    far = parent.joint.leg(parent.joint.party(leg).other)
+    if not (movable(parent, leg) and movable(parent, far)):
+        return None
+    return Seat(parent, leg, far, parent.other_identity(far), parent.other_identity(leg))
 
 
 class MergeState(Symbol):
@@ -92,7 +95,7 @@ class Merge:
     """One merge into `conference`. `seats` are the page's places in the calls; where the conference is new the first
     of them becomes the page's place in it. `home` is the leg by which it takes part, `done` is told how it went."""
 
-    __slots__ = ("_came", "_conference", "_done", "_home", "_own", "_pending", "_placer", "_seats", "machine")
+    __slots__ = ("_came", "_conference", "_done", "_home", "_name", "_own", "_pending", "_placer", "_seats", "machine")
 
     def __init__(
         self,
@@ -111,6 +114,8 @@ class Merge:
         self._done = done
         self._own: MovedLeg | None = None
         """The page's leg, which waits for its call's far party to come first."""
+        self._name = conference.identity
+        """Who the page is, to the others."""
         self._pending = 0
         """Far parties on their way."""
         self._came = 0
@@ -124,6 +129,7 @@ class Merge:
 
     def _begin(self) -> None:
         seat = self._seats.pop(0)
+        self._name = seat.own_name
         self._own = self._placer.move(seat.call, seat.own, _Way(self.machine), Reason.MERGED)
         if self._own is None or not self._fetch(seat, _Way(self.machine)):
             self.machine.handle(MergeEvent.STAYED, End(Reason.CONFLICT))
@@ -131,25 +137,25 @@ class Merge:
     def _fetch(self, seat: Seat, way: _Way) -> bool:
         moved = self._placer.move(seat.call, seat.far, way, Reason.MERGED)
         if moved is not None:
-            self._place(moved)
+            self._place(moved, seat.far_name)
         return moved is not None
 
-    def _place(self, moved: MovedLeg) -> None:
-        """A call of the moved leg with the conference."""
+    def _place(self, moved: MovedLeg, party: Identity) -> None:
+        """A call of the moved leg with the conference, to which it is known as `party`."""
         conference = self._conference
-        party = moved.identity
         try:
             focus = conference.seat(party, inside=moved.access.on_web)
         except MediaError as error:
             log.warn("conference {name}: {detail}", name=conference.name, detail=error.detail)
             moved.deliver(End(error.reason))
             return
-        self._placer.place(moved, Setup(party, conference.identity, moved=True), callee=focus)
+        private = party != moved.identity
+        self._placer.place(moved, Setup(moved.identity, conference.identity, private=private, moved=True), callee=focus)
 
     def _bring(self) -> None:
         """The far party is here: now the page."""
         assert self._own is not None
-        self._place(self._own)
+        self._place(self._own, self._name)
 
     def _give_back(self, end: End) -> None:
         """The far party has stayed where it was, and so does the page."""

@@ -18,7 +18,7 @@ from typing import Final
 
 from rtcgw.media.backend import Party
 from rtcgw.model.events import Away, Part, Participant, Roster, Setup
-from rtcgw.model.identity import ANONYMOUS, Identity
+from rtcgw.model.identity import Identity
 from rtcgw.translator.joint import Joint
 
 _NOBODY: Final[frozenset[Party]] = frozenset()
@@ -32,7 +32,7 @@ class Attendance:
     def __init__(self, setup: Setup, joint: Joint, version: int = 0) -> None:
         self.version = version
         self._joint = joint
-        self._names = {Party.CALLER: ANONYMOUS if setup.private else setup.caller, Party.CALLEE: setup.callee}
+        self._names = {Party.CALLER: setup.shown, Party.CALLEE: setup.callee}
         self._away = _NOBODY
         self._held = _NOBODY
         """Who has been put on hold by the other."""
@@ -54,10 +54,9 @@ class Attendance:
                 leg.deliver(event)
 
     def goes_on(self, version: int) -> None:
-        """A page has come from a call whose last list had this number: the numbers go on, and it hears who is here."""
+        """A page has come from a call whose last list had this number: the numbers go on with the next `changed`."""
         self.version = max(self.version, version)
         self._told = ()
-        self.changed()
 
     def holds(self, party: Party, on: bool) -> None:
         """`party` has put the other one on hold, or taken it back."""

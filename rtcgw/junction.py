@@ -30,7 +30,7 @@ from rtcgw.model.reason import Reason
 from rtcgw.rtcweb.identifying import Users
 from rtcgw.sip.dialog import DialogId
 from rtcgw.sip.message import Request
-from rtcgw.sip.parties import plain, referrer
+from rtcgw.sip.parties import hidden, plain, referrer
 from rtcgw.sip.transaction import ServerTransaction
 from rtcgw.store.table import IMappingTable
 from rtcgw.translator.factory import IDestinations, Unreachable
@@ -148,6 +148,7 @@ class Junction:
             Identity(called),
             offer,
             headers=self._shown_headers(request),
+            private=hidden(request),
             history=forwarders(request, lambda key: self.find_user(key) == user),
             referred_by=referrer(request),
         )

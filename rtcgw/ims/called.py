@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from rtcgw.model.identity import ANONYMOUS, Identity, canonical_key
+from rtcgw.model.identity import Identity, canonical_key
 from rtcgw.sip.headers import HeaderError, NameAddr
 from rtcgw.sip.message import Request
-from rtcgw.sip.parties import asserted, diverted, hidden, shown
+from rtcgw.sip.parties import assertion, diverted, shown
 from rtcgw.sip.uri import Uri
 
 
@@ -63,10 +63,8 @@ def called_user(request: Request, find: Callable[[str], str | None]) -> str | No
 
 
 def caller_of(request: Request) -> Identity:
-    """Who calls, as far as it may be shown."""
-    if hidden(request):
-        return ANONYMOUS
-    return asserted(request, request.from_.display) or shown(request.from_)
+    """Who calls, as the network asserts it; `hidden` says whether the called may be shown it."""
+    return assertion(request, request.from_.display) or shown(request.from_)
 
 
 def forwarders(request: Request, is_called: Callable[[str], bool]) -> tuple[Identity, ...]:

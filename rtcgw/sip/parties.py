@@ -1,6 +1,7 @@
 """Who a message says is speaking, whom it was meant for before, and who has asked for it.
 
     asserted()      P-Asserted-Identity (RFC 3325), behind the caller's or callee's own wish not to be shown
+    assertion()     the same, but for that wish: for the operator
     hidden()        Privacy (RFC 3323), and a From that says the same
     diverted()      History-Info (RFC 7044), else Diversion (RFC 5806)
     referrer()      Referred-By (RFC 3892)
@@ -61,7 +62,14 @@ def hidden(message: Message) -> bool:
 
 
 def asserted(message: Message, display: str | None = None) -> Identity | None:
-    """Whom the network asserts: anonymous for who hides, None where it asserts nobody.
+    """Whom the network asserts: anonymous for who hides, None where it asserts nobody."""
+    if "p-asserted-identity" in message.headers and _privacy(message) & _HIDING:
+        return ANONYMOUS
+    return assertion(message, display)
+
+
+def assertion(message: Message, display: str | None = None) -> Identity | None:
+    """Whom the network asserts, whether they may be shown (`hidden`) or not; None where it asserts nobody.
 
     Of a `sip:` and a `tel:` identity, which a network may give together and in any order (RFC 3325 §9.1), the address
     is taken: it can be dialled back as the network knows it, and its domain tells what kind of peer it is, which
@@ -69,8 +77,6 @@ def asserted(message: Message, display: str | None = None) -> Identity | None:
     """
     if "p-asserted-identity" not in message.headers:
         return None
-    if _privacy(message) & _HIDING:
-        return ANONYMOUS
     names = list(_names(message, "p-asserted-identity"))
     if not names:
         return None

@@ -183,6 +183,11 @@ class MovedLeg:
         return self.call.identity(self._stay)
 
     @property
+    def private(self) -> bool:
+        """Whether they have asked not to be shown to the other side; that holds wherever they are moved."""
+        return self.call.setup.private and self.call.caller is self._stay
+
+    @property
     def new_call(self) -> Call:
         """The call that it was given to."""
         return cast(Call, self.parent)
@@ -288,11 +293,12 @@ class MovedLeg:
         new.story.continues(self.call.story, self.call.session, new.joint.party(self), new.session)
         new.put(leg, self)
         leg.parent = new
+        new.seated(self.call)
         if event is not None:
             new.report(leg, event)
         if not new.over:
             leg.deliver(Connected(new.other_identity(leg)))
-            new.seated(self.call)
+            new.attended()
         log.info("call {session} goes on as {new}", session=self.call.session, new=new.session)
         self._mover.moved(leg)
         self.call.release(self._stay, self._reason)

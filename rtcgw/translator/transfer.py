@@ -28,7 +28,7 @@ from twisted.logger import Logger
 from rtcgw.machine import Machine, Row, Symbol, Table, Timer
 from rtcgw.media.backend import Party
 from rtcgw.model.events import End, Setup, Stage, Transfer, Transferring, TransferStage
-from rtcgw.model.identity import DialogRef, Identity, SessionId
+from rtcgw.model.identity import ANONYMOUS, DialogRef, Identity, SessionId
 from rtcgw.model.peer import TransferWay
 from rtcgw.model.reason import Reason
 from rtcgw.translator.call import Call
@@ -199,6 +199,7 @@ class Transferal:
             moved.identity,
             Identity(event.target),
             replaces=event.replaces,
+            private=moved.private,
             referred_by=event.referred_by or asker.uri,
             moved=True,
         )
@@ -215,7 +216,8 @@ class Transferal:
             there.deliver(End(Reason.CONFLICT))
             return False
         self._tell(TransferStage.TRYING)
-        self._placer.place(here, Setup(here.identity, there.identity, moved=True), callee=there)
+        target_shown = ANONYMOUS if there.private else there.identity
+        self._placer.place(here, Setup(here.identity, target_shown, private=here.private, moved=True), callee=there)
         return True
 
     def _consulted(self) -> tuple[Call, Party] | None:

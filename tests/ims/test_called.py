@@ -5,7 +5,8 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from rtcgw.ims.called import called_user, caller_of
-from rtcgw.model.identity import ANONYMOUS, Identity
+from rtcgw.model.identity import Identity
+from rtcgw.sip.parties import hidden
 from tests.ims.requests import request
 
 USERS = {
@@ -64,8 +65,9 @@ class CallerTests(SynchronousTestCase):
         self.assertEqual(caller_of(request(p_asserted_identity='<sip:x>, "<')), Identity("sip:bob@ims.test", "Bob"))
 
     def test_private(self) -> None:
-        """A caller who asks for privacy is not shown to the page, whatever the network knows."""
+        """A caller who asks for privacy is marked: the gateway knows who it is, the page is not to."""
         for privacy in ("id", "header;critical", "none;user"):
             made = request(privacy=privacy, p_asserted_identity="<sip:bob@ims.test>")
-            self.assertEqual(caller_of(made), ANONYMOUS)
-        self.assertEqual(caller_of(request(privacy="none")).display, "Bob")
+            self.assertTrue(hidden(made))
+            self.assertEqual(caller_of(made).uri, "sip:bob@ims.test")
+        self.assertFalse(hidden(request(privacy="none")))

@@ -1,4 +1,4 @@
-"""Calls of a page that fork, are sent on or are redirected, with an independent SIP implementation behind the S-CSCF."""
+"""Calls of a page that fork, are sent on or redirected, with an independent SIP implementation behind the S-CSCF."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ _STATS = """
 })()
 """
 
-_WATCH = """
+WATCH = """
 (() => {
   const seen = globalThis.heardWhen = [];
   const context = new AudioContext({ sampleRate: 48000 });
@@ -101,24 +101,34 @@ _WATCH = """
     const hertz = crossings * context.sampleRate / samples.length;
     seen.push([(performance.timeOrigin + performance.now()) / 1000, hertz, Math.sqrt(energy / samples.length)]);
   }, 5);
-})()
+})();
 """
+"""Notes every 5 ms, in `heardWhen`, what the page hears. A browser's `script` does so in each page from its start."""
 
 
 class BrowserCase(GatewayCase):
     """A gateway, the softphone in Chromium, and a phone made of Python."""
+
+    async def setUp(self) -> None:  # type: ignore[override] # trial awaits it
+        await super().setUp()
+        self._browsers: dict[str, Browser] = {}
 
     async def browse(self, gateway: Gateway, user: str = "wanda", **browser: Any) -> Page:
         """The softphone in a browser of its own, logged in by a token. `browser`: see `Browser`."""
         browser["script"] = _KEEP + browser.get("script", "")
         started = Browser(reactor, self.folder / f"chromium-{user}", **browser)
         self.addCleanup(started.stop)
+        self._browsers[user] = started
         await started.start()
         page = await started.open(f"{gateway.url}#token={gateway.token(user)}")
         await page.until("!document.querySelector('#login').hidden")
         await page.click("#login-button")
         await page.until("!document.querySelector('#phone').hidden", 20)
         return page
+
+    def browser_of(self, user: str) -> Browser:
+        """The browser that this user was last given."""
+        return self._browsers[user]
 
     async def answerer(
         self, codec: Codec, *, tone: float = PHONE_TONE, picture: Colour | None = None, lazy: bool = False
@@ -184,7 +194,7 @@ class Monitor:
 
     async def start(self) -> None:
         """Begin, before the call."""
-        await self.page.evaluate(f"void {_WATCH}")
+        await self.page.evaluate(f"void {WATCH}")
 
     async def since(self, hertz: float, timeout: float = 5) -> float:
         """When this tone was first heard, in the reactor's seconds (both are the machine's clock)."""

@@ -208,6 +208,14 @@ class Browser:
         # A browser that was killed may leave helpers that write for a moment longer.
         shutil.rmtree(self._folder, ignore_errors=True)
 
+    async def crash(self) -> None:
+        """Kill it and wait until it has gone; its profile stays for the next `start`."""
+        self.kill()
+        await self._process.ended
+        self._transport = None
+        self._devtools = DevTools(self._reactor)
+        self._process = _Process(self._devtools)
+
     def kill(self) -> None:
         """Kill the process as a crash would; `stop` is still to be called."""
         try:
@@ -249,6 +257,12 @@ class Page:
         answer = await self.send("Page.navigate", url=url)
         if answer.get("errorText"):
             raise DevToolsError(f"{url}: {answer['errorText']}")
+        await self._loaded
+
+    async def reload(self) -> None:
+        """Load it again, as by the browser's button, and wait until it is loaded."""
+        self._loaded = Deferred()
+        await self.send("Page.reload")
         await self._loaded
 
     async def resize(self, width: int, height: int, dark: bool = False, touch: bool = False) -> None:

@@ -207,6 +207,11 @@ class Sound(RtpPort):
         """Hz of the loudest tone in it; 0 for silence."""
         return dominant(self.latest(seconds), self.codec.rate)
 
+    def level(self, seconds: float = 0.5) -> float:
+        """How loud it is: the root of its mean square, 0 to 1; a full tone has 0.7."""
+        latest = self.latest(seconds)
+        return float(np.sqrt(np.mean(latest**2))) if len(latest) else 0.0
+
     def purity(self, hertz: float, seconds: float = 1.0) -> float:
         """The share of its energy at this tone."""
         return purity(self.latest(seconds), self.codec.rate, hertz)

@@ -34,6 +34,7 @@ from rtcgw.model.events import (
     Connected,
     End,
     Event,
+    Hold,
     Info,
     Keyframe,
     Progress,
@@ -128,7 +129,16 @@ class Call:
         """The set-up as the callee is to hear it."""
         self.joint = Joint(caller, callee, open_media(self._media_news), self._broken)
         self.opening = Opening(setup, self.joint, self._media_failed)
-        self.changes = Changes(self.session, self.joint, clock, self._is_answered, self._change_settled, self.end)
+        self.changes = Changes(
+            self.session,
+            self.joint,
+            clock,
+            self._is_answered,
+            self._change_settled,
+            self.end,
+            self._held,
+            terms.hold_after,
+        )
         self.ringback = RingTone(clock, self._tell_sound, terms.early_media) if caller.access.on_web else None
         """None for a caller whose own network or phone makes its tones."""
         self.news = NewsDesk(self.session, self.joint, self.changes, self.ringback, self.end, self._is_answered)
@@ -333,6 +343,7 @@ class Call:
     def _away(self, party: Party, event: Away) -> None:
         self.story.moves += event.on
         self.news.away(party, event.on)
+        self.changes.away(party, event.on)
         if self.roster is not None:
             self.roster.away(party, event.on)
 
@@ -355,14 +366,14 @@ class Call:
     def _unacceptable(self, party: Party, event: Unacceptable) -> None:
         self.machine.handle(CallEvent.REFUSED, event)
 
-    def _update(self, party: Party, event: Update) -> None:
-        self.changes.proposed(party, event.description)
+    def _held(self, party: Party, on: bool) -> None:
+        if self.roster is not None:
+            self.roster.holds(party, on)
 
-    def _update_accepted(self, party: Party, event: UpdateAccept) -> None:
-        self.changes.accepted(party, event.description)
-
-    def _update_rejected(self, party: Party, event: UpdateReject) -> None:
-        self.changes.refused(party, event.reason)
+    def _keys(self, party: Party, event: Info) -> None:
+        """Keys go in the sound where the media can say them there, else by signalling."""
+        if not self.media.press(party.other, event.digits, event.duration):
+            self._pass(party, event)
 
     def _trickled(self, party: Party, event: Candidates) -> None:
         try:
@@ -416,6 +427,8 @@ class Call:
 
     def _end(self, end: End, by: ILeg | None, told: ILeg | None) -> None:
         """Once, for one reason. `by` has ended it, `told` knows already."""
+        if self.transfers is not None:
+            self.transfers.over(self)
         self.machine.handle(CallEvent.ENDED)
         self.reason = end.reason
         self.ending.finish(end, by, told, self.path, self._close)
@@ -423,8 +436,6 @@ class Call:
 
     def _close(self) -> None:
         """The parts of the call do nothing more; nobody has been told yet."""
-        if self.transfers is not None:
-            self.transfers.over(self)
         self.changes.close()
 
 
@@ -435,11 +446,12 @@ _ROUTES: Final[Mapping[type[Event], Callable[[Call, Party, Any], None]]] = {
     Accept: Call._accepted,
     Confirm: Call._confirmed,
     Unacceptable: Call._unacceptable,
-    Update: Call._update,
-    UpdateAccept: Call._update_accepted,
-    UpdateReject: Call._update_rejected,
+    Update: lambda call, party, event: call.changes.proposed(party, event.description),
+    UpdateAccept: lambda call, party, event: call.changes.accepted(party, event.description),
+    UpdateReject: lambda call, party, event: call.changes.refused(party, event.reason),
     Candidates: Call._trickled,
-    Info: Call._pass,
+    Info: Call._keys,
+    Hold: lambda call, party, event: call.changes.held(party, event.on),
     Keyframe: Call._keyframe,
     Away: Call._away,
     Roster: Call._crowded,

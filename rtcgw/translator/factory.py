@@ -86,6 +86,8 @@ class Limits:
     warm_start: bool = True
     """A calling browser gets an early answer of the gateway's own, so that its media connect while the phone rings.
     Not with the literal ladder of Fig. 8, in which no such message has a place."""
+    hold_after: float = defaults.HOLD_AFTER
+    """Seconds without its page until a call's other side is put on hold; 0: it is not."""
     emergency: Emergency = NONE
     """Numbers that are never placed, whoever asks: a page, a phone, a transfer."""
 
@@ -203,15 +205,15 @@ class Translator:
             self.table.change(row.session, dialog=None)
             self.table.change(moved.new_call.session, dialog=row.dialog, profile=row.profile)
 
-    def find(self, session: SessionId) -> tuple[Call, ILeg] | None:
-        """The call in which a leg has this session id, and the leg: a caller's rather than a callee's.
+    def find(self, session: SessionId, user: str) -> tuple[Call, ILeg] | None:
+        """The call in which a page of this user has this session id, and its leg there.
 
         A call begins with the id of its legs; one that was made of moved legs has another one.
         """
         call = self.calls.get(session)
         for found in self.calls.values() if call is None else (call,):
             for leg in (found.caller, found.callee):
-                if leg.session == session:
+                if leg.session == session and leg.access.on_web and leg.view().user == user:
                     return found, leg
         return None
 
@@ -262,7 +264,7 @@ class Translator:
     def _terms(self, peer: PeerProfile) -> Terms:
         limits = self._limits
         ring_time = limits.ring_time if peer.ring_time is None else peer.ring_time
-        return Terms(ring_time, limits.warm_start, peer.early_media, peer.transfer)
+        return Terms(ring_time, limits.warm_start, peer.early_media, peer.transfer, limits.hold_after)
 
     def drain(self, on_empty: Callable[[], None] | None = None) -> int:
         """Take no new calls; `on_empty` is called once none is left. Returns how many still run."""

@@ -52,6 +52,7 @@ from rtcgw.model.events import (
 from rtcgw.model.identity import Identity, SessionId, new_session_id
 from rtcgw.model.reason import Reason
 from rtcgw.translator.call import Call
+from rtcgw.translator.fork import Fork
 from rtcgw.translator.leg import ILeg, ILegParent, LegView
 
 log = Logger()
@@ -422,6 +423,14 @@ class Stay:
     def view(self) -> LegView:
         """See `ILeg`."""
         return self._moved.leg.view()
+
+
+def call_of(leg: ILeg) -> tuple[Call, ILeg] | None:
+    """The call that a leg is in, and the leg as the call sees it; None where it is in none, or on its way elsewhere."""
+    parent: object = leg.parent
+    while isinstance(parent, Fork):
+        leg, parent = parent, parent.parent
+    return (parent, leg) if isinstance(parent, Call) else None
 
 
 def movable(call: Call, leg: ILeg) -> bool:

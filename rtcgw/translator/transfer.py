@@ -34,7 +34,7 @@ from rtcgw.model.reason import Reason
 from rtcgw.translator.call import Call
 from rtcgw.translator.flow import Form
 from rtcgw.translator.leg import ILeg
-from rtcgw.translator.moved import IMover, MovedLeg
+from rtcgw.translator.moved import IMover, MovedLeg, call_of
 
 log = Logger()
 
@@ -53,8 +53,8 @@ class IPlacer(Protocol):
     def move(self, call: Call, leg: ILeg, mover: IMover, reason: Reason = Reason.TRANSFERRED) -> MovedLeg | None:
         """A leg of a call as one of a call that is about to be placed; None where it cannot be moved now."""
 
-    def find(self, session: SessionId) -> tuple[Call, ILeg] | None:
-        """The call in which a leg has this session id, and the leg."""
+    def find(self, session: SessionId, user: str) -> tuple[Call, ILeg] | None:
+        """The call in which a page of this user has this session id, and its leg there."""
 
     def dialog(self, ref: DialogRef) -> ILeg | None:
         """The leg of a phone that has this dialog with us."""
@@ -224,10 +224,11 @@ class Transferal:
         """The asker's other call, and its party that is to be talked to; None where there is none that is answered."""
         event = self._event
         if event.other is not None:
-            found = self._placer.find(event.other)
+            asker = self.call.joint.leg(self._asker)
+            found = self._placer.find(event.other, asker.view().user)
         else:
             leg = None if event.replaces is None else self._placer.dialog(event.replaces)
-            found = None if leg is None else self._placer.find(leg.session)
+            found = None if leg is None else call_of(leg)
         if found is None or found[0] is self.call or not found[0].answered:
             return None
         call, leg = found

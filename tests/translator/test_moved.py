@@ -24,7 +24,7 @@ from rtcgw.model.reason import Reason
 from rtcgw.store.table import Mapping
 from rtcgw.translator.call import Call
 from rtcgw.translator.leg import ILeg
-from rtcgw.translator.moved import HELD_LIMIT, RETURN_TIME, TRIES, MovedLeg, MoveState
+from rtcgw.translator.moved import HELD_LIMIT, RETURN_TIME, TRIES, MovedLeg, MoveState, call_of
 from tests.translator.callcase import answer, offer
 from tests.translator.doubles import ALICE, RecordedLeg
 from tests.translator.test_factory import PHONE, Fixture
@@ -133,7 +133,9 @@ class CallerTests(MoveCase):
         self.said(self.page, Connected(TARGET))
         self.said(self.phone, End(Reason.TRANSFERRED))
         self.said(target, Confirm())
-        self.assertEqual(self.translator.find(OLD), (self.translator.calls[moved.session], self.page))
+        self.assertEqual(self.translator.find(OLD, ""), (self.translator.calls[moved.session], self.page))
+        self.assertEqual(call_of(self.page), (self.translator.calls[moved.session], self.page))
+        self.assertIsNone(self.translator.find(OLD, "somebody else"))
 
     def test_target_fails(self) -> None:
         """Nobody answers, or the answer is of no use: the leg has heard nothing of it."""

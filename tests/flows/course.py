@@ -10,13 +10,13 @@ course.faults()                 what is wrong afterwards; empty when nothing is
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from rtcgw.media.backend import MediaNews, News, Party
 from rtcgw.model.reason import Reason
 from rtcgw.sip.dialog import new_tag
-from tests.flows.rig import FlowMedia, Page, Rig, configured
-from tests.flows.steps import USERS, Step
+from tests.flows.rig import ECHO, FlowMedia, Page, Rig, configured
+from tests.flows.steps import PAGE_ANSWER, PAGE_OFFER, PHONE_ANSWER, PHONE_OFFER, USERS, Step
 from tests.peers.core_call import CoreCall
 from tests.peers.network import Packet
 
@@ -28,10 +28,34 @@ CALLS_LIMIT: Final = 6
 
 _RINGS: Final = (
     (180, None, False),
-    (183, "early", True),
-    (200, "final", False),
+    (183, PHONE_ANSWER, True),
+    (200, PHONE_ANSWER, False),
 )
-_TALKS: Final = (("INVITE", "phone-offer"), ("INVITE", None), ("UPDATE", "phone-offer"), ("INFO", None))
+_TALKS: Final = (
+    ("INVITE", PHONE_OFFER),
+    ("INVITE", None),
+    ("UPDATE", PHONE_OFFER),
+    ("INFO", None),
+    ("REFER", None),
+)
+_Says: TypeAlias = tuple[tuple[str, dict[str, Any]], ...]
+_RUNG: Final[_Says] = (("ANSWER", {"sdp": PAGE_ANSWER}), ("ANSWER", {"sdp": PAGE_ANSWER}), ("RINGING", {}))
+_ASKED: Final[_Says] = (("ANSWER", {"sdp": PAGE_ANSWER}), ("ANSWER", {"sdp": PAGE_ANSWER}), ("DECLINE", {}))
+_CONFIRMS: Final[_Says] = (("ANSWER", {}),)
+_TALKING: Final[_Says] = (
+    ("OFFER", {"sdp": PAGE_OFFER}),
+    ("HOLD", {"on": True}),
+    ("HOLD", {"on": False}),
+    ("DTMF", {"tones": "1"}),
+    ("TRANSFER", {"to": "carol"}),
+    ("TRANSFER", {"to": ECHO}),
+)
+_MORE: Final[tuple[Callable[[int], list[Step]], ...]] = (
+    lambda page: [],
+    lambda page: [("call", page, ECHO, PAGE_OFFER), ("call", page, "carol", PAGE_OFFER)],
+    lambda page: [("transfer", page, 0, 1), ("merge", page)],
+)
+"""What a page would begin that talks in no call, in one, in several."""
 
 
 class Course:
@@ -44,6 +68,8 @@ class Course:
         """Requests of pages, each of which is owed an answer while its page is there."""
         self.placed: list[CoreCall] = []
         """Calls of phones, in order."""
+        self.handed_over = False
+        """Somebody has asked for a transfer or a conference."""
         self._fates: list[int] = []
         self.rig.network.fate = self._fate
         for user in USERS:
@@ -59,10 +85,12 @@ class Course:
         """What people and phones would do next."""
         found: list[Step] = []
         for index, page in enumerate(self.there):
-            known = self.known(page)
-            for number, session in enumerate(reversed(known[-2:])):
-                asked = [("request", index, number, (kind, fields)) for kind, fields in self._due(page, session)]
-                found += asked
+            live = 0
+            for number, session in enumerate(reversed(self.known(page)[-3:])):
+                due = self._due(page, session)
+                live += due is _TALKING
+                found += [("request", index, number, each) for each in due]
+            found += _MORE[min(live, 2)](index)
         for number, call in enumerate(reversed(self._called())):
             if call._final is None:
                 found += [("respond", number, each, False) for each in _RINGS]
@@ -71,23 +99,15 @@ class Course:
                 found += [("ask", number, each) for each in _TALKS]
         return found
 
-    def _due(self, page: Page, session: str) -> list[tuple[str, dict[str, Any]]]:
+    def _due(self, page: Page, session: str) -> _Says:
         """What a page would say next in this call."""
         heard = [m for m in page.transcript if m.get("session") == session and m["type"] in ("OK", "OFFER", "HANGUP")]
         said = [m for m in heard if m["type"] != "OK" or m["for"] in ("OFFER", "ANSWER")]
         if not said or said[-1]["type"] == "HANGUP":
-            return []
+            return ()
         if said[-1]["type"] == "OFFER":
-            first = "from" in said[-1]
-            return [("ANSWER", {"sdp": "page-answer"}), ("RINGING", {}) if first else ("DECLINE", {})]
-        if said[-1]["for"] == "OFFER" and len(said) == 1:
-            return [("ANSWER", {})]
-        return [
-            ("OFFER", {"sdp": "page-offer"}),
-            ("HOLD", {"on": True}),
-            ("HOLD", {"on": False}),
-            ("DTMF", {"tones": "1"}),
-        ]
+            return _RUNG if "from" in said[-1] else _ASKED
+        return _CONFIRMS if said[-1]["for"] == "OFFER" and len(said) == 1 else _TALKING
 
     # -- pages -------------------------------------------------------------------------------
 
@@ -133,7 +153,29 @@ class Course:
             others = [other for other in self.pages if other.name.rstrip("0123456789") == user]
             known = [each for other in others for each in self.known(other)]
             if known:
-                self._send(page, "OFFER", session=known[-1 - session % len(known)], sdp="page-anew")
+                self._send(page, "OFFER", session=known[-1 - session % len(known)], sdp=PAGE_OFFER)
+
+    def transfer(self, which: int, session: int, other: int) -> None:
+        """A page wants the other sides of two of its calls to talk to each other."""
+        if self.there:
+            page = self.there[which % len(self.there)]
+            known = self.known(page)
+            if known:
+                first, second = known[-1 - session % len(known)], known[-1 - other % len(known)]
+                self._send(page, "TRANSFER", session=first, **{"with": second})
+
+    def merge(self, which: int) -> None:
+        """A page makes a conference of its last two calls."""
+        if self.there:
+            page = self.there[which % len(self.there)]
+            known = self.known(page)
+            if len(known) > 1:
+                self._send(page, "MERGE", sessions=known[-2:])
+
+    def seen(self, which: int) -> None:
+        """A user has seen the missed calls."""
+        if self.there:
+            self._send(self.there[which % len(self.there)], "SEEN")
 
     @property
     def there(self) -> list[Page]:
@@ -147,6 +189,7 @@ class Course:
         return list(dict.fromkeys(begun))
 
     def _send(self, page: Page, kind: str, **fields: Any) -> None:
+        self.handed_over = self.handed_over or kind in ("TRANSFER", "MERGE")
         self.asked.append((page, page.send(kind, **fields)))
 
     # -- phones ------------------------------------------------------------------------------
@@ -182,6 +225,7 @@ class Course:
             if method == "PRACK":
                 more = (("RAck", "1 1 INVITE"),)
             elif method == "REFER":
+                self.handed_over = True
                 more = (("Refer-To", "<sip:carol@ims.test>"),)
             elif method == "NOTIFY":
                 more = (("Event", "refer"), ("Subscription-State", "active"))
@@ -196,7 +240,7 @@ class Course:
         """A phone that calls acknowledges the answer, perhaps again, with a description that nobody asked for."""
         answered = [call for call in self.placed if call.dialog is not None and self._accepted(call)]
         if answered:
-            answered[-1 - which % len(answered)].ack("phone-answer")
+            answered[-1 - which % len(answered)].ack(PHONE_ANSWER)
 
     def answer_again(self, which: int) -> None:
         """A phone has not seen the ACK."""
@@ -276,6 +320,9 @@ class Course:
         }
         for each in ends[how]:
             each()
+        if self.handed_over:  # phones may talk to each other, or wait for each other, without any page
+            self.rig.advance(0.5)
+            self._phones_hang_up()
         self.rig.advance(1.0)
 
     def _pages_hang_up(self) -> None:

@@ -12,24 +12,29 @@ from typing import Any, Final, TypeAlias
 
 from rtcgw.media.backend import News, Party
 from tests.flows.rig import ECHO
+from tests.flows.transfers import sdp
+from tests.peers.browser import ANSWER_SDP, SDP
 
 Step: TypeAlias = tuple[Any, ...]
+
+PAGE_OFFER, PAGE_ANSWER = SDP, ANSWER_SDP
+PHONE_OFFER, PHONE_ANSWER = sdp("phone"), sdp("phone", version=2)
 
 USERS: Final = ("alice", "bob", "carol")
 TARGETS: Final = (ECHO, ECHO, "carol", "bob", "tel:+15559999", "nobody")
 CALLED: Final = ("sip:alice@ims.test", "tel:+15550011")
-OFFERS: Final = ("page-offer", "page-offer", "page-offer", None, "bad")
+OFFERS: Final = (PAGE_OFFER, PAGE_OFFER, PAGE_OFFER, None, "bad")
 
 REQUESTS: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
     ("RINGING", {}),
-    ("PRANSWER", {"sdp": "page-early"}),
+    ("PRANSWER", {"sdp": PAGE_ANSWER}),
     ("PRANSWER", {}),
-    ("ANSWER", {"sdp": "page-answer"}),
+    ("ANSWER", {"sdp": PAGE_ANSWER}),
     ("ANSWER", {"sdp": "bad"}),
     ("ANSWER", {}),
     ("DECLINE", {}),
     ("DECLINE", {"reason": "busy"}),
-    ("OFFER", {"sdp": "page-offer"}),
+    ("OFFER", {"sdp": PAGE_OFFER}),
     ("OFFER", {"sdp": "bad"}),
     ("CANDIDATE", {"candidate": "candidate:1 1 udp 1 192.0.2.1 9 typ host", "mid": "0"}),
     ("DTMF", {"tones": "12"}),
@@ -37,19 +42,20 @@ REQUESTS: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
     ("HOLD", {"on": False}),
     ("TRANSFER", {"to": "carol"}),
     ("TRANSFER", {"to": ECHO}),
+    ("TRANSFER", {"to": "nobody"}),
     ("HANGUP", {}),
 )
 RESPONSES: Final[tuple[tuple[int, str | None, bool], ...]] = (
     (100, None, False),
     (180, None, False),
-    (180, "early", False),
+    (180, PHONE_ANSWER, False),
     (180, None, True),
-    (183, "early", True),
-    (183, "early", False),
+    (183, PHONE_ANSWER, True),
+    (183, PHONE_ANSWER, False),
     (181, None, False),
     (182, None, False),
     (199, None, False),
-    (200, "final", False),
+    (200, PHONE_ANSWER, False),
     (200, None, False),
     (200, "bad", False),
     (302, None, False),
@@ -64,10 +70,10 @@ RESPONSES: Final[tuple[tuple[int, str | None, bool], ...]] = (
     (603, None, False),
 )
 ASKED: Final[tuple[tuple[str, str | None], ...]] = (
-    ("INVITE", "phone-offer"),
+    ("INVITE", PHONE_OFFER),
     ("INVITE", None),
     ("INVITE", "bad"),
-    ("UPDATE", "phone-offer"),
+    ("UPDATE", PHONE_OFFER),
     ("UPDATE", None),
     ("INFO", None),
     ("OPTIONS", None),
@@ -77,12 +83,12 @@ ASKED: Final[tuple[tuple[str, str | None], ...]] = (
     ("BYE", None),
 )
 CANNED: Final[tuple[tuple[str, int, str | None], ...]] = (
-    ("INVITE", 200, "phone-answer"),
+    ("INVITE", 200, PHONE_ANSWER),
     ("INVITE", 200, None),
     ("INVITE", 488, None),
     ("INVITE", 491, None),
     ("INVITE", 481, None),
-    ("UPDATE", 200, "phone-answer"),
+    ("UPDATE", 200, PHONE_ANSWER),
     ("UPDATE", 491, None),
     ("UPDATE", 500, None),
     ("PRACK", 481, None),
@@ -95,13 +101,13 @@ WAITS: Final = (0.05, 0.3, 1.0, 4.5, 12.0, 35.0)
 NEWS: Final = (News.SOUND, News.SILENT, News.DTLS, News.STALLED, News.MOVED, News.KEYFRAME, News.LOST)
 
 BEGINNINGS: Final[tuple[Step, ...]] = (
-    ("call", 0, ECHO, "page-offer"),
-    ("call", 0, ECHO, "page-offer"),
-    ("call", 0, "carol", "page-offer"),
-    ("ring", CALLED[0], "phone-offer", True),
-    ("ring", CALLED[0], "phone-offer", True),
+    ("call", 0, ECHO, PAGE_OFFER),
+    ("call", 0, ECHO, PAGE_OFFER),
+    ("call", 0, "carol", PAGE_OFFER),
+    ("ring", CALLED[0], PHONE_OFFER, True),
+    ("ring", CALLED[0], PHONE_OFFER, True),
     ("ring", CALLED[0], None, True),
-    ("ring", CALLED[0], "phone-offer", False),
+    ("ring", CALLED[0], PHONE_OFFER, False),
 )
 """Each way in which a call may begin."""
 ENDS: Final = ("pages", "phones", "killed", "both", "gateway")
@@ -128,11 +134,14 @@ _WILD: Final[Mapping[Callable[[Random], Step], int]] = {
     _several("ack"): 1,
     _several("answer_again"): 1,
     _several("call", TARGETS, OFFERS): 2,
-    _one("ring", CALLED, ("phone-offer", "phone-offer", None, "bad"), (True, True, False)): 2,
+    _one("ring", CALLED, (PHONE_OFFER, PHONE_OFFER, None, "bad"), (True, True, False)): 2,
     _one("lose", USERS): 2,
     _one("open", USERS): 2,
     _one("logout", USERS): 1,
     lambda random: ("take_up", which(random), which(random)): 3,
+    lambda random: ("transfer", which(random), which(random), which(random)): 2,
+    _several("merge"): 1,
+    _several("seen"): 1,
     _several("can", CANNED): 3,
     lambda random: ("fates", [random.choice((0, 1, 1, 2)) for _ in range(random.randint(1, 6))]): 3,
     _one("silent", (True, False, False)): 1,

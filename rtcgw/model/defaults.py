@@ -26,6 +26,8 @@ HOLD_MAX: Final = 2.0
 """Seconds that PRACK or ACK may wait for a browser in `ladder = "patent"`."""
 GRACE: Final = 30.0
 """Seconds that a call outlives its browser's connection."""
+HOLD_AFTER: Final = 5.0
+"""Seconds without its page until a call's other side is put on hold."""
 RESUME_TIME: Final = 120.0
 """Seconds after the loss of its connection in which a page may log in again by its resume token."""
 UDP_LIMIT: Final = 1300

@@ -50,6 +50,8 @@ class Terms:
     """What the caller hears before the answer."""
     transfer: TransferWay = TransferWay.AUTO
     """Who calls the target when a page transfers the phone."""
+    hold_after: float = defaults.HOLD_AFTER
+    """Seconds without its page until its other side is put on hold; 0: it is not."""
 
 
 @frozen

@@ -11,7 +11,7 @@ from typing import Final
 from twisted.logger import Logger, LogLevel
 
 from rtcgw.media.backend import MediaNews, News, Party
-from rtcgw.model.events import Keyframe
+from rtcgw.model.events import Info, Keyframe
 from rtcgw.model.identity import SessionId
 from rtcgw.model.reason import Reason
 from rtcgw.translator.change import Changes
@@ -85,6 +85,15 @@ class NewsDesk:
     def _wants_keyframe(self, news: MediaNews) -> None:
         self._joint.leg(news.party.other).deliver(Keyframe())
 
+    def _held(self, news: MediaNews) -> None:
+        self._changes.said(news.party, news.state is News.HELD)
+
+    def _keys(self, news: MediaNews) -> None:
+        """The sound has them already; a page is told, for it cannot hear what they are."""
+        leg = self._joint.leg(news.party.other)
+        if leg.access.on_web:
+            leg.deliver(Info(news.detail))
+
     def _gone(self, news: MediaNews) -> None:
         """Two are excused. A party whose page is away has its grace time, and new media when it comes back; and what
         a called page has connected early is not in the call yet: that page may be gone, and another one answer."""
@@ -101,6 +110,9 @@ _NEWS: Final[Mapping[News, Callable[[NewsDesk, MediaNews], None]]] = {
     News.STALLED: NewsDesk._stalled,
     News.MOVED: NewsDesk._moved,
     News.KEYFRAME: NewsDesk._wants_keyframe,
+    News.HELD: NewsDesk._held,
+    News.RESUMED: NewsDesk._held,
+    News.KEYS: NewsDesk._keys,
     News.LOST: NewsDesk._gone,
 }
 _NOTABLE: Final = frozenset({News.STALLED, News.MOVED, News.SILENT, News.HEARD, News.LOST})

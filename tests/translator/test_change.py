@@ -10,7 +10,7 @@ from rtcgw.media.backend import Access, MediaError, MediaNews, News, Party, Reof
 from rtcgw.model.events import Accept, Confirm, End, Event, Update, UpdateAccept, UpdateReject
 from rtcgw.model.reason import Reason
 from rtcgw.translator.call import Call
-from rtcgw.translator.change import ANSWER_TIME, CLASH_LIMIT, CLASH_TIME, ChangeState
+from rtcgw.translator.change import ANSWER_TIME, CLASH_LIMIT, CLASH_TIME, LOAN_TIME, ChangeState
 from tests.translator.callcase import CallCase, answer, offer
 from tests.translator.doubles import SETUP, MarkedMedia, RecordedLeg
 
@@ -83,7 +83,7 @@ class OfferlessTests(ChangeCase):
         """An ACK that brings no answer leaves all as it was."""
         self.callee.say(Update(None))
         self.callee.say(Confirm())
-        self.clock.advance(ANSWER_TIME)
+        self.clock.advance(LOAN_TIME)
         self.assertEqual(self.media.reverted, 1)
         self.check_goes_on()
 
@@ -144,6 +144,18 @@ class AskedTests(ChangeCase):
         self.caller.say(UpdateAccept(answer("mine")))
         self.caller.say(UpdateReject(Reason.DECLINED))
         self.assertEqual((self.state, self.caller.heard), (ChangeState.ASKED, []))
+
+    def test_taken_back(self) -> None:
+        """Whoever offers takes it back: the other side need not decide, and all is as it was."""
+        self.caller.say(UpdateReject(Reason.CANCELLED))
+        self.assertEqual(self.caller.heard, [UpdateReject(Reason.CANCELLED)])
+        self.assertEqual(self.callee.heard[1:], [UpdateReject(Reason.CANCELLED)])
+        self.assertEqual(self.media.reverted, 1)
+        self.callee.say(UpdateAccept(answer("late")))
+        self.assertEqual(len(self.caller.heard), 1)
+        self.callee.heard.clear()
+        self.caller.heard.clear()
+        self.check_goes_on()
 
     def test_glare(self) -> None:
         """A second change meanwhile, of either party, is told to wait; the first one is not disturbed."""

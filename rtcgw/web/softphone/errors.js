@@ -44,6 +44,7 @@ const SENTENCES = Object.freeze({
   // the gateway's reasons
   hangup: 'The call has ended.',
   transferred: 'The call has been transferred.',
+  merged: 'The call is part of a conference now.',
   replaced: 'Another call has taken the place of this one.',
   cancelled: 'The caller gave up.',
   busy: 'The number is busy.',

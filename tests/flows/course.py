@@ -58,6 +58,13 @@ _MORE: Final[tuple[Callable[[int], list[Step]], ...]] = (
 """What a page would begin that talks in no call, in one, in several."""
 
 
+_ALLOWS: Final = (
+    "INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, INFO",
+    "INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, INFO, REFER, NOTIFY",
+    "INVITE, ACK, CANCEL, BYE",
+)
+
+
 class Course:
     """What happens in one rig."""
 
@@ -199,6 +206,7 @@ class Course:
         if len(self.rig.core.calls) < CALLS_LIMIT and called.lower() in self.rig.core.registered:
             call = self.rig.core.call(called, sdp)
             call.auto_ack = call.auto_prack = acks
+            self._obliging(call)
             self.placed.append(call)
 
     def respond(self, which: int, what: tuple[int, str | None, bool], fork: bool) -> None:
@@ -212,7 +220,8 @@ class Course:
             if status == 407:
                 call.challenge()
             else:
-                allow = (("Allow", "INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, INFO"),) if status == 200 else ()
+                self._obliging(call)
+                allow = (("Allow", _ALLOWS[which % len(_ALLOWS)]),) if status == 200 else ()
                 call.respond(status, "Scripted", sdp, *headers, *allow)
 
     def ask(self, which: int, what: tuple[str, str | None]) -> None:
@@ -254,7 +263,12 @@ class Course:
         calls = self.rig.core.calls
         if calls:
             method, status, sdp = what
-            calls[-1 - which % len(calls)].canned.setdefault(method, []).append((status, sdp))
+            calls[-1 - which % len(calls)].canned.setdefault(method, []).insert(0, (status, sdp))
+
+    def _obliging(self, call: CoreCall) -> None:
+        """The phone takes the changes that it will be asked for, unless `can` says otherwise."""
+        for method in ("INVITE", "UPDATE"):
+            call.canned.setdefault(method, [(200, PHONE_ANSWER)] * 8)
 
     def _called(self) -> list[CoreCall]:
         return [call for call in self.rig.core.calls if call not in self.placed]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from attrs import define, field
@@ -34,6 +35,7 @@ from rtcgw.media.packets.relay import Latch
 from rtcgw.media.ports import PortPairs
 from rtcgw.model.emergency import Emergency
 from rtcgw.model.reason import Reason
+from rtcgw.model.wave import read_wave
 from rtcgw.ops.inspector import Inspector
 from rtcgw.ops.manhole import ManholeServer
 from rtcgw.ops.preflight import Finding, preflight
@@ -166,7 +168,8 @@ def build(config: Config, reactor: Any, now: Callable[[], float] = time.time) ->
     session = sip.session_expires, sip.min_se
     junction = Junction(users, profiles, table, reactor, call, sip.t1, config.peers.of, *session)
     emergency = Emergency.of(call.emergency)
-    limits = Limits(call.max_calls, call.ring_time, warm_start=call.ladder != "patent", emergency=emergency)
+    warm = call.ladder != "patent"
+    limits = Limits(call.max_calls, call.ring_time, warm, hold_after=call.hold_after, emergency=emergency)
     records = Records(config.records, reactor)
     missed = MissedCalls(users, MemoryMissed())
     books = Books(reactor, now, ended=missed.ended, write=records.take)
@@ -241,7 +244,9 @@ def media_backend(media: MediaSettings, reactor: Any) -> IMediaBackend:
         return DirectBackend(reactor)
     if media.backend == "rtpengine":
         engine = media.rtpengine
-        nodes = RtpengineSettings(engine.addresses, engine.timeout, engine.ping, engine.instance, media.transcodes)
+        nodes = RtpengineSettings(
+            engine.addresses, engine.timeout, engine.ping, engine.instance, media.transcodes, media.hold_music
+        )
         return RtpengineBackend(nodes, reactor, reactor)
     low, high = media.rtp_ports
     settings = EmbeddedSettings(
@@ -255,6 +260,7 @@ def media_backend(media: MediaSettings, reactor: Any) -> IMediaBackend:
         latch=Latch(media.latch),
         setup_time=media.setup_time,
         transcodes=media.transcodes,
+        music=read_wave(Path(media.hold_music)) if media.hold_music else None,
     )
     return EmbeddedBackend(settings, reactor, reactor)
 

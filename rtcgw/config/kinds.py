@@ -17,6 +17,8 @@ from typing import Any, cast
 from attrs import define, field, frozen
 from twisted.internet.endpoints import clientFromString, serverFromString
 
+from rtcgw.model import wave
+
 _NO_REACTOR = cast(Any, object())
 """Endpoint strings are only parsed here; an endpoint keeps its reactor and does not use it before it listens."""
 
@@ -373,6 +375,28 @@ class WritableFile(Kind):
         if path.exists() and not (path.is_file() and os.access(path, os.R_OK | os.W_OK)):
             raise Wrong(f"{path} cannot be written, or is no file")
         return str(path)
+
+
+@frozen
+class SoundFile(Kind):
+    """The name of a sound file that can be played; the value is its full path."""
+
+    @property
+    def allowed(self) -> str:
+        """See `Kind`."""
+        return f'the name of {wave.ALLOWED}, or "" for none'
+
+    def read(self, value: object, source: Source) -> str:
+        """See `Kind`."""
+        if not isinstance(value, str):
+            raise Wrong
+        if not value:
+            return ""
+        try:
+            wave.read_wave(source.path(value))
+        except wave.WaveError as error:
+            raise Wrong(str(error)) from None
+        return str(source.path(value).absolute())
 
 
 @frozen

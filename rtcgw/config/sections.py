@@ -26,6 +26,7 @@ from rtcgw.config.kinds import (
     ReadableFile,
     Secret,
     SigningKey,
+    SoundFile,
     Text,
     Whole,
     WritableFile,
@@ -33,7 +34,7 @@ from rtcgw.config.kinds import (
 )
 from rtcgw.config.peers import CODECS, PeerKeys
 from rtcgw.config.reading import Table, Tables
-from rtcgw.model.defaults import GRACE, HOLD_MAX, MIN_SE, RESUME_TIME, RING_TIME, SESSION_EXPIRES
+from rtcgw.model.defaults import GRACE, HOLD_AFTER, HOLD_MAX, MIN_SE, RESUME_TIME, RING_TIME, SESSION_EXPIRES
 from rtcgw.model.emergency import DEFAULTS as EMERGENCY
 from rtcgw.model.identity import Attach, Scheme
 
@@ -134,6 +135,11 @@ class Call:
         Number(0, 86400),
         "How long after the loss of its connection a page may log in again by its resume token. 0: no such tokens.",
     ] = RESUME_TIME
+    hold_after: Annotated[
+        float,
+        Number(0, 600),
+        "How long a call may be without its browser's connection before its other side is put on hold. 0: it is not.",
+    ] = HOLD_AFTER
     max_calls: Annotated[int, Whole(1, 1000000), "Calls at once; beyond it, 503."] = 10000
     max_calls_per_user: Annotated[int, Whole(1, 1000), "Calls of one user at once; beyond it, 486."] = 8
     room_size: Annotated[
@@ -278,6 +284,12 @@ class Media:
         "Calls whose codecs are converted at once; 0: none. embedded: each costs about 1.3 % of a core and needs "
         "the extra rtcgw[transcode].",
     ] = 50
+    hold_music: Annotated[
+        str,
+        SoundFile(),
+        "What whoever is held hears, again and again. Empty: silence. rtpengine reads the file itself, under the same "
+        "name on its own machine. direct: nothing is ever heard.",
+    ] = ""
     rtpengine: Annotated[Rtpengine, Table(Rtpengine), "See below."] = field(factory=Rtpengine)
 
 

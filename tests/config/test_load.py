@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import wave
 from pathlib import Path
 
 from twisted.trial.unittest import TestCase
@@ -72,6 +73,34 @@ class LoadingTests(TestCase):
             ("gw1", Attach.A, Scheme.DIGEST, "hidden-secret"),
         )
         self.assertEqual(config.users, (User("alice", "sip:+1555-0011@ims.test;user=phone", "gw1", None),))
+
+    def test_music_on_hold(self) -> None:
+        """A file that cannot be played is refused at the start, with what was found and what is wanted; one that can
+        is found wherever the gateway runs."""
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        rows = (
+            ("stereo.wav", 2, 2, 8000, 1, "has 2 channels of 16 bits at 8000 Hz"),
+            ("short.wav", 1, 1, 8000, 1, "has 1 channels of 8 bits at 8000 Hz"),
+            ("odd.wav", 1, 2, 44100, 1, "has 1 channels of 16 bits at 44100 Hz"),
+            ("empty.wav", 1, 2, 8000, 0, "is 0.00 seconds long"),
+            ("good.wav", 1, 2, 16000, 1, ""),
+        )
+        for name, channels, width, rate, seconds, why in rows:
+            with wave.open(str(folder / name), "wb") as file:
+                file.setparams((channels, width, rate, 0, "NONE", ""))
+                file.writeframes(bytes(channels * width * rate * seconds))
+            text = f'[media]\nhold_music = "{name}"\n'
+            if not why:
+                self.assertEqual(loads(text, folder, False, {}).media.hold_music, str(folder / name))
+                continue
+            error = self.assertRaises(ConfigError, loads, text, folder, False, {})
+            self.assertIn(why, error.problems[0])
+            self.assertIn("[media] hold_music", error.problems[0])
+            self.assertIn("allowed: the name of a WAV file: PCM, 16 bits, mono, 8000 or 16000 Hz", error.problems[0])
+        for name in ("nowhere.wav", __file__):
+            self.assertEqual(len(self.refused(f'[media]\nhold_music = "{name}"\n')), 1)
+        self.assertEqual(self.read('[media]\nhold_music = ""\n[call]\nhold_after = 0\n').call.hold_after, 0.0)
 
     def test_all_problems_at_once(self) -> None:
         """Two mistakes in one file are told in one go, each with section, key, what was found and what is allowed."""

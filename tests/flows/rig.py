@@ -261,7 +261,11 @@ class Rig:
         session = sip.session_expires, sip.min_se
         self.junction = Junction(self.users, self.profiles, self.table, clock, call, sip.t1, self._peer, *session)
         limits = Limits(
-            call.max_calls, call.ring_time, warm_start=call.ladder != "patent", emergency=Emergency.of(call.emergency)
+            call.max_calls,
+            call.ring_time,
+            warm_start=call.ladder != "patent",
+            hold_after=call.hold_after,
+            emergency=Emergency.of(call.emergency),
         )
         missed = MissedCalls(self.users, MemoryMissed())
         self.books = Books(clock, clock.seconds, ended=missed.ended, write=self.records.append)

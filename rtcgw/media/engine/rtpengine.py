@@ -45,6 +45,8 @@ class RtpengineSettings:
     """This gateway's mark on its calls in the engines: those with it that nobody here knows are deleted."""
     transcodes: int = 50
     """Calls whose codecs are converted at once, over all engines."""
+    music: str = ""
+    """The file that whoever is held hears, as engines know it; empty: silence."""
     max_sessions: int = 10000
 
 

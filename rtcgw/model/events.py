@@ -13,6 +13,7 @@ frozen fact: nothing here knows a state, a socket or an encoding.
       Confirm      ------------------->  Confirm           (ANSWER / ACK)
       Unacceptable <---------------------  Unacceptable      (488: another offer may do)
       Ringback     <---------------------  (the call's own)   who makes the ring-back tone
+      Stray        ------------------->  (the call's own)     whose sound is that?
       Update, UpdateAccept, UpdateReject, Candidates, Info, Keyframe, End: either way
       Hold, Away   ------------------->  Hold                (either way)
       Transfer     ------------------->  (the call)          Transferring comes back as it goes on
@@ -157,7 +158,10 @@ class UpdateAccept:
 
 @frozen
 class UpdateReject:
-    """The change is refused; the call stays as it was (RFC 6141)."""
+    """The change is refused; the call stays as it was (RFC 6141).
+
+    With CANCELLED: it is taken back. So a leg reports of a peer that offered, and so it is told of one that was asked.
+    """
 
     reason: Reason
 
@@ -195,6 +199,15 @@ class Ringback:
 @frozen
 class Keyframe:
     """The other side needs a whole picture: PLI or FIR where media carry them, INFO of RFC 5168 where not."""
+
+
+@frozen
+class Stray:
+    """Sound comes, before the answer, from where the chosen description does not say: a call that has forked may know
+    whose it is (RFC 3960 §3.2). Only SIP legs read it."""
+
+    host: str
+    port: int
 
 
 @frozen
@@ -325,6 +338,7 @@ Event: TypeAlias = (
     | Unacceptable
     | Ringback
     | Keyframe
+    | Stray
     | Update
     | UpdateAccept
     | UpdateReject

@@ -5,19 +5,17 @@ from __future__ import annotations
 import secrets
 from typing import Final, Protocol
 
-from rtcgw.model.events import End, Event
-from rtcgw.model.peer import PeerProfile
+from rtcgw.model.events import Event
 from rtcgw.sip.message import Request, Response
 from rtcgw.sip.transaction import ServerTransaction
+from rtcgw.translator.siptimer import ITimed
 
 RETRY_LIMIT: Final = 10
 """Seconds of Retry-After with a 500 that are waited for; RFC 3261 §14.2 allows no more."""
 
 
-class IAsker(Protocol):
+class IAsker(ITimed, Protocol):
     """The leg."""
-
-    peer: PeerProfile
 
     def report(self, event: Event) -> None:
         """News for whoever holds the leg."""
@@ -30,21 +28,6 @@ class IAsker(Protocol):
 
     def renewed(self, tag: str, theirs: str | None, ours: str | None) -> None:
         """A change is agreed in the dialog with this remote tag: these descriptions hold now."""
-
-    def lost(self, end: End) -> None:
-        """The peer does not know the dialog any more, or does not answer (§12.2.1.2)."""
-
-    def propose(self, request: Request) -> None:
-        """A change or refresh is about to go: it asks for how long the session is to hold."""
-
-    def extended(self, response: Response) -> None:
-        """A 2xx to one has come: it says for how long the session holds."""
-
-    def longer(self, request: Request, response: Response) -> bool:
-        """A 422: whether to ask for more now."""
-
-    def unrefreshed(self, pause: float | None) -> None:
-        """A refresh has been refused. `pause`: seconds after which it may be taken; None: it is no matter of time."""
 
 
 def glare_pause(owner: bool) -> float:

@@ -27,8 +27,9 @@ from rtcgw.sip.dialog import Dialog
 from rtcgw.sip.headers import CSeq, HeaderError
 from rtcgw.sip.message import Request, Response, make_response
 from rtcgw.sip.transaction import ClientTransaction, Failure, IClientUser, ServerTransaction
+from rtcgw.translator import siptimer
 from rtcgw.translator.sipasker import IAsker, glare_pause, pause_after
-from rtcgw.translator.sipdialog import Early, EarlyDialogs, ack_of, put_sdp, sdp_of
+from rtcgw.translator.sipdialog import Reliable, ack_of, put_sdp, sdp_of
 from rtcgw.translator.sippeer import drop_options, require_preconditions
 from rtcgw.translator.sipport import ISipPort
 from rtcgw.translator.sipstate import Asked, Step
@@ -54,14 +55,13 @@ class Asking:
         "_busy",
         "_dialog",
         "_early",
-        "_early_answer",
         "_leg",
         "_method",
         "_next",
         "_owner",
         "_port",
-        "_progress",
         "_refresh_sdp",
+        "_reliable",
         "_request",
         "_sdp",
         "_tries",
@@ -100,10 +100,8 @@ class Asking:
         self._acked: ClientTransaction | None = None
         """The last re-INVITE that got a 2xx, and the ACK for its repetitions."""
         self._ack: Request | None = None
-        self._progress: EarlyDialogs | None = None
-        """PRACKs of 1xx to a re-INVITE."""
-        self._early_answer: str | None = None
-        """The answer that came in one of them."""
+        self._reliable: Reliable | None = None
+        """The reliable 1xx of a re-INVITE; None before the first 1xx."""
         self.machine = Machine(ASKING, self, clock)
 
     # -- orders ----------------------------------------------------------------------------
@@ -125,6 +123,10 @@ class Asking:
             return False
         self.machine.handle(Step.REFRESH, dialog, sdp)
         return True
+
+    def withdraw(self) -> None:
+        """Whoever wanted the change has taken it back. A peer that takes it meanwhile is heard none the less."""
+        self.machine.handle(Step.WITHDRAW)
 
     def confirm(self, event: Confirm) -> None:
         """The answer to an offer that came in a 2xx."""
@@ -219,8 +221,8 @@ class Asking:
             # Without 100rel the offer can come in the 2xx only, and its answer in the ACK.
             drop_options(request, frozenset({"100rel"}))
         if not self._early:
-            self._leg.propose(request)
-        self._progress, self._early_answer = None, None
+            siptimer.propose(self._leg, request)
+        self._reliable = None
         self._launch(request)
 
     def _launch(self, request: Request) -> None:
@@ -253,7 +255,7 @@ class Asking:
     def _lengthen(self, response: Response) -> None:
         """A longer session is demanded (RFC 4028 §7.3): asked for once more, or it is a refusal."""
         assert self._request is not None
-        if self._leg.longer(self._request, response):
+        if siptimer.longer(self._leg, self._request, response):
             self._send()
         else:
             self.machine.handle(Step.REFUSED, from_status(response.status))
@@ -277,17 +279,10 @@ class Asking:
         assert self._dialog is not None
         if self._method != "INVITE" or self._sdp is None:
             return
-        if self._progress is None:
-            self._progress = EarlyDialogs(self._port)
-        early = self._progress.following(self._dialog)
-        if self._progress.in_order(early, response):
-            self._early_answer = self._early_answer or sdp_of(response)
-            self._prack(early, response)
-
-    def _prack(self, early: Early, response: Response) -> None:
-        assert self._progress is not None
-        self._leg.sent("PRACK")
-        self._progress.prack(early, response, None, lambda: None)
+        if self._reliable is None:
+            self._reliable = Reliable(self._port, self._dialog)
+        if self._reliable.take(response):
+            self._leg.sent("PRACK")
 
     def _taken(self, response: Response) -> None:
         """The peer has agreed. Without an answer where one is due nothing is agreed."""
@@ -295,7 +290,7 @@ class Asking:
         if self._method == "INVITE":
             self._send_ack(None)
         assert self._dialog is not None
-        sdp = self._early_answer or sdp_of(response)
+        sdp = (self._reliable and self._reliable.answer) or sdp_of(response)
         if sdp is None:
             self._leg.report(UpdateReject(Reason.PROTOCOL))
         else:
@@ -308,7 +303,7 @@ class Asking:
         self._ack_plain()
 
     def _not_refreshed(self, why: Reason | float) -> None:
-        self._leg.unrefreshed(why if isinstance(why, float) else None)
+        siptimer.refused(self._leg, why if isinstance(why, float) else None)
 
     def _postpone(self, dialog: Dialog | None, sdp: str | None, early: bool) -> None:
         """A change asked for while a refresh is out: nobody has done wrong, it waits."""
@@ -330,7 +325,7 @@ class Asking:
         """The 2xx says how long the session holds, and may move the peer; an unreadable Contact moves nobody."""
         assert self._dialog is not None
         if not self._early:
-            self._leg.extended(response)
+            siptimer.taken(self._leg, response)
         try:
             self._dialog.refresh_target(response)
         except HeaderError:
@@ -437,6 +432,7 @@ ASKING: Table[Asked, Step] = Table(
         (_A.ASKED, _S.REFUSED): Row(_A.IDLE, (Asking._refused,)),
         (_A.ASKED, _S.LOST): Row(_A.OVER, (Asking._lost,)),
         (_A.ASKED, _S.TIRED): Row(_A.ASKED, (Asking._cancel,)),
+        (_A.ASKED, _S.WITHDRAW): Row(_A.ASKED, (Asking._cancel,)),
         (_A.ASKED, _S.ELSEWHERE): Row(_A.IDLE, (Asking._void,)),
         (_A.ASKED, _S.END): Row(_A.OVER),
 
@@ -460,6 +456,7 @@ ASKING: Table[Asked, Step] = Table(
         (_A.BACKING_OFF, _S.THEIRS): Row(_A.BACKING_OFF, (Asking._pass,)),
         (_A.BACKING_OFF, _S.AGAIN): Row(_A.BACKING_OFF, (Asking._ack_again,)),
         (_A.BACKING_OFF, _S.DUE): Row(_A.ASKED, (Asking._again,)),
+        (_A.BACKING_OFF, _S.WITHDRAW): Row(_A.IDLE),
         (_A.BACKING_OFF, _S.ELSEWHERE): Row(_A.IDLE, (Asking._void,)),
         (_A.BACKING_OFF, _S.END): Row(_A.OVER),
 
@@ -476,16 +473,16 @@ ASKING: Table[Asked, Step] = Table(
         (_A.OVER, _S.AGAIN): Row(_A.OVER, (Asking._ack_again,)),
     },
     {
-        _A.IDLE: _FINAL | {_S.CONFIRM, _S.ELSEWHERE, _S.PROVISIONAL, _S.DUE, _S.TIRED, _S.UNANSWERED},
+        _A.IDLE: _FINAL | {_S.CONFIRM, _S.WITHDRAW, _S.ELSEWHERE, _S.PROVISIONAL, _S.DUE, _S.TIRED, _S.UNANSWERED},
         _A.ASKED: {_S.CONFIRM, _S.DUE, _S.UNANSWERED, _S.REFRESH},
         # A refresh offers, if anything, and is sent in the call's one dialog.
-        _A.REFRESHING: {_S.CONFIRM, _S.DUE, _S.UNANSWERED, _S.REFRESH, _S.OFFERED, _S.ELSEWHERE},
+        _A.REFRESHING: {_S.CONFIRM, _S.DUE, _S.UNANSWERED, _S.REFRESH, _S.OFFERED, _S.WITHDRAW, _S.ELSEWHERE},
         _A.BACKING_OFF: _FINAL | {_S.CONFIRM, _S.PROVISIONAL, _S.TIRED, _S.UNANSWERED, _S.REFRESH},
         # The 2xx is repeated until the answer is there; the ACK that it asks for is not made yet.
-        _A.OWING: _FINAL | {_S.AGAIN, _S.ELSEWHERE, _S.PROVISIONAL, _S.DUE, _S.TIRED, _S.REFRESH},
+        _A.OWING: _FINAL | {_S.AGAIN, _S.ELSEWHERE, _S.PROVISIONAL, _S.DUE, _S.TIRED, _S.REFRESH, _S.WITHDRAW},
         _A.OVER: (_FINAL - {_S.TAKEN, _S.OFFERED}) | {
             _S.ASK, _S.BUSY, _S.CONFIRM, _S.ELSEWHERE, _S.END, _S.PROVISIONAL, _S.DUE, _S.TIRED, _S.UNANSWERED,
-            _S.REFRESH,
+            _S.REFRESH, _S.WITHDRAW,
         },
     },
     _TIMERS,

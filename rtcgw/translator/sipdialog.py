@@ -9,8 +9,10 @@ is in `sipanswers.py`, what we ask to be changed in `sipchange.py`.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable
+from typing import Final
 
 from attrs import define, field
 from zope.interface import implementer
@@ -24,6 +26,21 @@ from rtcgw.translator.sipport import ISipPort
 
 FORK_LIMIT = 16
 """Early dialogs followed per INVITE; further forks are heard of again when they answer."""
+
+
+AUTHORISED: Final = 2
+"""The rank of an early dialog whose network says that it sends sound."""
+_SOUND = re.compile(r"^m=audio ([0-9]{1,5})[ /][^\r\n]*\r?\n((?:(?!m=)[^\r\n]*\r?\n?)*)", re.M)
+_HOST = re.compile(r"^c=IN IP[46] ([0-9A-Fa-f.:]+)", re.M)
+
+
+def place_of(sdp: str | None) -> tuple[str, int] | None:
+    """Where a description says that its first line of sound is; None where it does not, or by a name."""
+    sound = None if sdp is None else _SOUND.search(sdp)
+    if sdp is None or sound is None:
+        return None
+    host = _HOST.search(sound[2]) or _HOST.search(sdp)
+    return None if host is None else (host[1], int(sound[1]))
 
 
 def sdp_of(message: Message) -> str | None:
@@ -127,7 +144,7 @@ class Early:
     @property
     def rank(self) -> int:
         """By what it may be chosen for sound: it sends some, says nothing, sends none."""
-        return 1 if self.sounds is None else 2 if self.sounds else 0
+        return 1 if self.sounds is None else AUTHORISED if self.sounds else 0
 
     def heard(self, sdp: str | None, sounds: bool | None) -> None:
         """What a 1xx says of its media; where it says nothing, what was said before holds."""
@@ -182,6 +199,15 @@ class EarlyDialogs:
         live = [early for early in self._dialogs.values() if early.sdp is not None and not early.over]
         best = max(live, key=lambda early: (early.rank, early.tag == self.described), default=None)
         return None if best is None else best.tag
+
+    def at(self, host: str, port: int) -> Early | None:
+        """The live dialog whose description says that its sound is there; by the host alone where that is one's only,
+        for a phone behind NAT sends from another port than it names."""
+        live = [early for early in self._dialogs.values() if not early.over]
+        places = [(early, place) for early in live if (place := place_of(early.description)) is not None]
+        exact = [early for early, place in places if place == (host, port)]
+        near = [early for early, place in places if place[0] == host]
+        return exact[0] if exact else near[0] if len(near) == 1 else None
 
     def finish(self, early: Early) -> None:
         """This dialog is over: nothing in it is acknowledged or heard any more."""
@@ -273,3 +299,26 @@ class EarlyDialogs:
                 done()
 
         Ask(self._port, early.dialog, request, answered)
+
+
+@define
+class Reliable:
+    """The reliable 1xx of one re-INVITE in a dialog that stands; each gets its PRACK (RFC 3262 §4)."""
+
+    _port: ISipPort
+    _dialog: Dialog
+    _early: EarlyDialogs = field(init=False)
+    answer: str | None = field(default=None, init=False)
+    """The first description in one of them: it is the answer, whatever the 2xx says (RFC 6337 §2.2)."""
+
+    def __attrs_post_init__(self) -> None:
+        self._early = EarlyDialogs(self._port)
+
+    def take(self, response: Response) -> bool:
+        """A 1xx; True when it was reliable, in order, and has got its PRACK."""
+        early = self._early.following(self._dialog)
+        if not self._early.in_order(early, response):
+            return False
+        self.answer = self.answer or sdp_of(response)
+        self._early.prack(early, response, None, lambda: None)
+        return True

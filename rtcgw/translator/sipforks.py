@@ -10,15 +10,16 @@ The rule, in this order:
        Among equals nothing changes: a caller in the middle of an announcement is not torn out of it.
     3. Whoever offers a change before the answer (UPDATE with a description) is chosen, since to answer is to describe
        the caller's media to that one.
-    4. When the chosen one ends (199), the best of the others takes its place, the oldest among equals; without
+    4. As long as the chosen one has sent nothing, and its network has not said that it sends, the first packet
+       that comes from where another one has described itself makes that one chosen (RFC 3960 §3.2).
+    5. When the chosen one ends (199), the best of the others takes its place, the oldest among equals; without
        one the caller hears the local tone, if it rings.
-    5. No change while an UPDATE is under way, ours or theirs; and none in an offerless call, where the caller has
+    6. No change while an UPDATE is under way, ours or theirs; and none in an offerless call, where the caller has
        answered the one offer it was given.
-    6. Who answers first has the call, chosen or not, heard of before or not.
+    7. Who answers first has the call, chosen or not, heard of before or not.
 
-The media are told of one description at a time and take packets from where it says, so a packet of a dialog that is
-not chosen is not heard: which one sends first cannot be asked of them, and needs not, for a network that sends sound
-to be heard says so (TS 24.628 §4.7.2.1).
+The media are told of one description at a time and take packets from where it says; they say who else sends (rule 4)
+where they see every packet themselves, which the embedded relay does and rtpengine does not.
 
 Dialogs that are not the call's end by themselves: CANCEL and the final response end them at whoever forked (§9.1,
 §16.7), and a second 2xx gets ACK and BYE. No BYE is sent in an early dialog.
@@ -30,11 +31,11 @@ from typing import Final
 
 from twisted.logger import Logger
 
-from rtcgw.model.events import Progress, Stage
+from rtcgw.model.events import Progress, Stage, Stray
 from rtcgw.sip.message import Request, Response
 from rtcgw.sip.transaction import ServerTransaction
 from rtcgw.translator import sipuac as uac
-from rtcgw.translator.sipdialog import Early, sdp_of
+from rtcgw.translator.sipdialog import AUTHORISED, Early, sdp_of
 from rtcgw.translator.sipleg import SipLeg
 from rtcgw.translator.sippeer import sounds_of
 from rtcgw.translator.sipstate import Asked
@@ -99,8 +100,23 @@ def _tell(leg: SipLeg, early: Early, response: Response, sdp: str | None) -> Non
 def _choice(leg: SipLeg) -> str | None:
     """The To tag of whom the caller hears from now on, see the module."""
     chosen = leg.early.described
-    busy = leg.asking.machine.state is not Asked.IDLE or leg.change.open or uac.offerless(leg)
-    return chosen if chosen is not None and busy else leg.early.best()
+    return chosen if chosen is not None and _settled_on(leg) else leg.early.best()
+
+
+def _settled_on(leg: SipLeg) -> bool:
+    """Whether the choice must stand for now."""
+    return leg.asking.machine.state is not Asked.IDLE or leg.change.open or uac.offerless(leg)
+
+
+def overheard(leg: SipLeg, event: Stray) -> None:
+    """Sound has come from where the chosen one is not, and nothing from it: another fork's has come first."""
+    chosen = leg.early.chosen
+    if chosen is None or chosen.rank == AUTHORISED or _settled_on(leg):
+        return
+    found = leg.early.at(event.host, event.port)
+    if found is not None and found is not chosen and found.rank > 0:  # a network that says it is silent is believed
+        leg.early.described = found.tag
+        _switch(leg)
 
 
 def _switch(leg: SipLeg) -> None:
@@ -138,11 +154,12 @@ def _terminated(leg: SipLeg, early: Early) -> None:
 
 
 def changing(leg: SipLeg, tx: ServerTransaction, request: Request) -> None:
-    """UPDATE in an early dialog: no offer may come while ours is unanswered (RFC 3311 §5.2)."""
+    """UPDATE in an early dialog: no offer may come while ours is unanswered (RFC 3311 §5.2). INVITE: none may at all,
+    for ours is open (RFC 3261 §14.2)."""
     tag = request.from_.tag or ""
-    if sdp_of(request) is None:
+    if request.method == "UPDATE" and sdp_of(request) is None:
         leg.changing(tx, request)
-    elif not leg.early.settled(tag):
+    elif request.method == "INVITE" or not leg.early.settled(tag):
         leg.too_early(tx, request)
     else:
         if tag != leg.early.described and leg.asking.machine.state is Asked.IDLE and not leg.change.open:

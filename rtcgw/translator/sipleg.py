@@ -42,6 +42,7 @@ from rtcgw.model.events import (
     Progress,
     ProgressAck,
     Setup,
+    Stray,
     Transfer,
     Transferring,
     Update,
@@ -87,6 +88,7 @@ _ORDERS: dict[type[Event], Input] = {
     UpdateReject: Input.CHANGE_REFUSED,
     Info: Input.INFORM,
     Keyframe: Input.INFORM,
+    Stray: Input.STRAY,
     Transfer: Input.TRANSFER,
     Transferring: Input.TOLD,
     End: Input.END,
@@ -281,7 +283,8 @@ class SipLeg:
     def got_cancel(self, tx: ServerTransaction, cancel: Request) -> None:
         """See `IServerUser`."""
         self.history.append("<- CANCEL")
-        self.machine.handle(Input.CANCEL, cancel)
+        first = self.answers is not None and tx.request is self.answers.invite
+        self.machine.handle(Input.CANCEL if first else Input.WITHDRAWN, cancel if first else tx)
 
     def got_request(self, tx: ServerTransaction, request: Request) -> None:
         """See `IDialogOwner`."""
@@ -383,23 +386,6 @@ class SipLeg:
 
     # -- the session timer -------------------------------------------------------------------
 
-    def propose(self, request: Request) -> None:
-        """See `IAsker`."""
-        siptimer.propose(self, request)
-
-    def extended(self, response: Response) -> None:
-        """See `IAsker`."""
-        siptimer.taken(self, response)
-
-    def longer(self, request: Request, response: Response) -> bool:
-        """See `IAsker`."""
-        return siptimer.longer(self, request, response)
-
-    def unrefreshed(self, pause: float | None) -> None:
-        """See `IAsker`."""
-        if self.timer is not None:
-            self.timer.refused(pause)
-
     def refresh(self) -> bool:
         """See `siptimer.ITimed`."""
         dialog = self.dialog
@@ -426,8 +412,15 @@ class SipLeg:
     def take_change(self, tx: ServerTransaction, request: Request) -> None:
         """See `sipchange.IAsker`: the parent answers it."""
         if self.change.begin(tx):
+            if request.method == "INVITE":
+                tx.user = self  # it may be cancelled
             self.meet(request)
             self.report(Update(self.change.description(request)))
+
+    def withdrawn(self, tx: ServerTransaction) -> None:
+        """The peer has cancelled its re-INVITE. Whoever is asked need not decide; 487 goes when that is told here."""
+        if self.change.request is tx.request:
+            self.report(UpdateReject(Reason.CANCELLED))
 
     def meet(self, message: Message) -> None:
         """Whom the network asserts at the other end: told where it is another one than the parent knows.
@@ -450,8 +443,11 @@ class SipLeg:
         self.change.accept(None if event.description is None else event.description.sdp)
 
     def unchanged(self, event: UpdateReject) -> None:
-        """The change is refused."""
-        self.change.refuse(event.reason)
+        """The peer's change is refused, or ours is wanted no more."""
+        if self.change.request is None:
+            self.asking.withdraw()
+        else:
+            self.change.refuse(event.reason)
 
     def change_acked(self, request: Request) -> None:
         """The ACK of a change; it may carry the answer to an offerless re-INVITE."""

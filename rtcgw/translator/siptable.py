@@ -46,6 +46,7 @@ _BOTH: _Rows = {
     (_S.TALKING, _I.TOLD): Row(_S.TALKING, (refer.told,)),
     (_S.TALKING, _I.CHANGE_TAKEN): Row(_S.TALKING, (SipLeg.changed,)),
     (_S.TALKING, _I.CHANGE_REFUSED): Row(_S.TALKING, (SipLeg.unchanged,)),
+    (_S.TALKING, _I.WITHDRAWN): Row(_S.TALKING, (SipLeg.withdrawn,)),
     (_S.TALKING, _I.ACK): Row(_S.TALKING, (SipLeg.change_acked,)),
     (_S.TALKING, _I.UNACKED): Row(_S.LEAVING, (uas.unacked,)),
 
@@ -71,6 +72,7 @@ _OUTGOING: _Rows = {
 
     (_S.CALLING, _I.UNPLACED): Row(_S.ENDED, (SipLeg.report_end,)),
     (_S.CALLING, _I.PROVISIONAL): Row(_S.CALLING, (forks.progressed,)),
+    (_S.CALLING, _I.STRAY): Row(_S.CALLING, (forks.overheard,)),
     (_S.CALLING, _I.PROGRESS_ACK): Row(_S.CALLING, (uac.browser_acknowledged,)),
     (_S.CALLING, _I.HELD_ENOUGH): Row(_S.CALLING, (uac.prack_held_enough,)),
     (_S.CALLING, _I.CHALLENGED): Row(_S.CALLING, (uac.meet_challenge,)),
@@ -168,7 +170,7 @@ _INCOMING: _Rows = {
     (_S.ANSWERING, _I.CANCEL): Row(_S.ENDED, (uas.cancelled,)),
     (_S.ANSWERING, _I.BYE): Row(_S.ENDED, (uas.left_early,)),
     (_S.ANSWERING, _I.UNPRACKED): Row(_S.ENDED, (uas.unpracked,)),
-    (_S.ANSWERING, _I.CHANGE): Row(_S.ANSWERING, (SipLeg.too_early,)),
+    (_S.ANSWERING, _I.CHANGE): Row(_S.ANSWERING, (uas.changing_early,)),
     (_S.ANSWERING, _I.ASK): Row(_S.ANSWERING, (SipLeg.ask_not_now,)),
     (_S.ANSWERING, _I.LOST): Row(_S.ENDED, (uas.refuse, SipLeg.report_end)),
     (_S.ANSWERING, _I.INFO): Row(_S.ANSWERING, (sipinfo.informed,)),
@@ -205,7 +207,7 @@ _INCOMING: _Rows = {
 }
 
 _CALLERS = {
-    _I.SETUP, _I.UNPLACED, _I.PROGRESS_ACK, _I.CONFIRM, _I.PROVISIONAL, _I.CHALLENGED, _I.SUCCESS, _I.AGAIN,
+    _I.SETUP, _I.UNPLACED, _I.PROGRESS_ACK, _I.CONFIRM, _I.STRAY, _I.PROVISIONAL, _I.CHALLENGED, _I.SUCCESS, _I.AGAIN,
     _I.MOVED, _I.UNFIT, _I.SHORT, _I.REFUSED, _I.SILENCE, _I.ACK_SENT, _I.HELD_ENOUGH,
 }
 """Inputs that only a caller's leg can meet."""
@@ -228,16 +230,16 @@ _OUTGOING_IGNORED = {
     },
     _S.CANCELLING: _CALLEES | _OVER | {
         _I.SETUP, _I.UNPLACED, _I.PROGRESS_ACK, _I.CONFIRM, _I.PROVISIONAL, _I.AGAIN, _I.ACK_SENT, _I.HELD_ENOUGH,
-        _I.BYE_DONE,
+        _I.BYE_DONE, _I.STRAY,
     },
     # The INVITE's transaction has had its 2xx: it says nothing more but that 2xx again.
     _S.ANSWERED: _CALLEES | {
         _I.SETUP, _I.UNPLACED, _I.PROVISIONAL, _I.CHALLENGED, _I.SUCCESS, _I.MOVED, _I.UNFIT, _I.SHORT, _I.REFUSED,
-        _I.SILENCE, _I.ACK, _I.UNACKED, _I.BYE_DONE, _I.INFORM, _I.TOLD,
+        _I.STRAY, _I.SILENCE, _I.ACK, _I.UNACKED, _I.BYE_DONE, _I.INFORM, _I.TOLD,
     },
     _S.TALKING: _CALLEES | {
         _I.SETUP, _I.UNPLACED, _I.PROVISIONAL, _I.CHALLENGED, _I.SUCCESS, _I.MOVED, _I.UNFIT, _I.SHORT, _I.REFUSED,
-        _I.SILENCE, _I.ACK_SENT, _I.HELD_ENOUGH, _I.BYE_DONE,
+        _I.STRAY, _I.SILENCE, _I.ACK_SENT, _I.HELD_ENOUGH, _I.BYE_DONE,
     },
     _S.LEAVING: _CALLEES | (_CALLERS - {_I.AGAIN}) | _OVER,
     _S.ENDED: _CALLEES | (_CALLERS - {_I.AGAIN, _I.SUCCESS}) | _OVER | {_I.BYE_DONE},
@@ -262,6 +264,9 @@ _INCOMING_IGNORED = {
     _S.ANSWERED: set(Input),
 }
 # fmt: on
+for _ignored in (_OUTGOING_IGNORED, _INCOMING_IGNORED):
+    for _state in set(State) - {_S.TALKING}:
+        _ignored[_state] = _ignored[_state] | {_I.WITHDRAWN}  # re-INVITEs are taken in a call that stands
 
 _HOLD = Timer[State, Input]("hold", frozenset({State.CALLING, State.ANSWERED}), lambda leg: None, Input.HELD_ENOUGH)
 

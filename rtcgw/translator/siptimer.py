@@ -69,7 +69,7 @@ class ITimed(Protocol):
         """Ask for a refresh; False: not now, another request is open. Its 2xx is `taken`, a refusal `refused`."""
 
     def lost(self, end: End) -> None:
-        """Nobody keeps the call alive."""
+        """The peer does not know the dialog any more, or does not answer (RFC 3261 §12.2.1.2)."""
 
 
 class SessionTimer:
@@ -241,3 +241,9 @@ def longer(leg: ITimed, request: Request, response: Response) -> bool:
         return False
     timer = leg.timer = leg.timer or SessionTimer(leg)
     return timer.raised(least)
+
+
+def refused(leg: ITimed, pause: float | None) -> None:
+    """A refresh has been refused. `pause`: seconds after which it may be taken; None: it is no matter of time."""
+    if leg.timer is not None:
+        leg.timer.refused(pause)

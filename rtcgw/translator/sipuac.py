@@ -32,6 +32,7 @@ from rtcgw.sip.message import Request, Response
 from rtcgw.sip.reasons import of_refusal
 from rtcgw.sip.transaction import Failure, ServerTransaction
 from rtcgw.sip.uri import UriError
+from rtcgw.translator import siptimer
 from rtcgw.translator.sipdialog import FORK_LIMIT, Ask, Early, EarlyDialogs, ack_of, put_sdp, reason_header, sdp_of
 from rtcgw.translator.sipleg import SipLeg
 from rtcgw.translator.sippeer import drop_options, require_preconditions, unsupported
@@ -96,7 +97,7 @@ def _invite(leg: SipLeg, setup: Setup) -> Request | None:
         invite.add("referred-by", f"<{setup.referred_by}>")
     require_preconditions(invite, sdp, leg.peer)
     leg.said = sdp
-    leg.propose(invite)
+    siptimer.propose(leg, invite)
     if leg.barred:
         drop_options(invite, leg.barred)
     return invite
@@ -127,7 +128,7 @@ def lengthen(leg: SipLeg, response: Response) -> None:
     """
     first = leg.invite
     assert first is not None
-    if not leg.longer(first, response):
+    if not siptimer.longer(leg, first, response):
         leg.machine.handle(Input.REFUSED, response)
         return
     invite = Request("INVITE", first.uri)
@@ -137,7 +138,7 @@ def lengthen(leg: SipLeg, response: Response) -> None:
             for value in values:
                 invite.add(name, value)
     invite.set("cseq", str(CSeq(first.cseq.number + 1, "INVITE")))
-    leg.propose(invite)
+    siptimer.propose(leg, invite)
     forget_early(leg)
     send(leg, invite)
 
@@ -200,7 +201,7 @@ def answered(leg: SipLeg, response: Response) -> None:
     if not _won(leg, response):
         _crowded(leg)
         return
-    leg.extended(response)
+    siptimer.taken(leg, response)
     sdp = sdp_of(response)
     if early is not None and early.agreed is not None:
         # By UPDATE, before the answer: what the 2xx repeats is older (RFC 6337 §3.1.1).

@@ -115,8 +115,9 @@ def cancelled(leg: SipLeg, cancel: Request) -> None:
 
 
 def changing_early(leg: SipLeg, tx: ServerTransaction, request: Request) -> None:
-    """UPDATE before the 2xx: no second offer may come while the first is unanswered (RFC 3311 §5.2)."""
-    if sdp_of(request) is None or _answers(leg).settled:
+    """UPDATE before the 2xx: no second offer may come while the first is unanswered (RFC 3311 §5.2); INVITE: none may
+    at all, for the first one is open (RFC 3261 §14.2)."""
+    if request.method == "UPDATE" and (sdp_of(request) is None or _answers(leg).settled):
         leg.changing(tx, request)
     else:
         leg.change.postpone(tx)

@@ -175,12 +175,14 @@ class CoreCall:
         put(request, sdp)
         self.core.send_in_dialog(self, request)
 
-    def cancel(self, *headers: tuple[str, str]) -> None:
-        request = Request("CANCEL", self.invite.uri)
+    def cancel(self, *headers: tuple[str, str], invite: Request | None = None) -> None:
+        """Take back the phone's INVITE, or a re-INVITE of its."""
+        invite = invite or self.invite
+        request = Request("CANCEL", invite.uri)
         for name in ("via", "from", "to", "call-id", "route"):
-            for value in self.invite.headers.get(name, ()):
+            for value in invite.headers.get(name, ()):
                 request.add(name, value)
-        request.set("cseq", f"{self.invite.cseq.number} CANCEL")
+        request.set("cseq", f"{invite.cseq.number} CANCEL")
         request.set("max-forwards", "70")
         for name, value in headers:
             request.add(name.lower(), value)

@@ -80,6 +80,15 @@ class AskedTests(LegCase):
         self.refused("withdrawn", "ANSWER", session=session, sdp=SDP)
         self.page.expect("OK", for_="ANSWER", id=self.page.answer(session))
 
+    def test_taken_back(self) -> None:
+        """The other side has thought better of it: the page is told, may roll back, and its late answer is refused."""
+        session = self.asked()
+        self.world.deliver(UpdateReject(Reason.CANCELLED))
+        self.page.expect("ERROR", session=session, code="withdrawn", id=None)
+        self.assertEqual((self.state(), self.world.taken()), ("InCall", []))
+        self.refused("withdrawn", "ANSWER", session=session, sdp=SDP)
+        self.assertEqual(self.world.legs[-1].view().timers, {})
+
     def test_late_confirmation(self) -> None:
         """A caller's belated final ANSWER is not taken for its decision."""
         session = self.calling()

@@ -6,14 +6,14 @@ from typing import cast
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rtcgw.model.events import Confirm, Description, End, Kind, Update, UpdateAccept, UpdateReject
+from rtcgw.model.events import Accept, Confirm, Description, End, Kind, Update, UpdateAccept, UpdateReject
 from rtcgw.model.peer import PeerProfile
 from rtcgw.model.reason import Reason
 from rtcgw.sip.transaction import Failure, ServerTransaction
 from rtcgw.translator.sipasker import glare_pause
 from rtcgw.translator.sipchange import ASKING, PATIENCE, TRIES
 from rtcgw.translator.sipstate import Asked, State
-from tests.translator.sipbench import SipBench, Tx, UacBench, rows, walk
+from tests.translator.sipbench import SipBench, Tx, UacBench, UasBench, rows, walk
 from tests.translator.test_siprefresh import RefreshTests
 from tests.translator.test_siptimer import TooShortTests
 from tests.translator.timercase import Case
@@ -185,6 +185,23 @@ class AskingTests(SynchronousTestCase):
         bench.leg.deliver(NEW)
         self.assertEqual((bench.heard, bench.sent), ([UpdateReject(Reason.CONFLICT)], ["INVITE new"]))
 
+    def test_who_waits_longer(self) -> None:
+        """After a 491 a call that we placed waits 2.1 to 4 s, one that we took at most 2 s: they do not meet again."""
+        for _ in range(20):
+            bench = self.asking()
+            bench.answer_last(491)
+            bench.clock.advance(2.09)
+            self.assertEqual(bench.sent, ["INVITE new"])
+            bench.clock.advance(1.92)
+            self.assertEqual(bench.sent, ["INVITE new"] * 2)
+            taken = UasBench()
+            taken.leg.deliver(Accept(Description(Kind.ANSWER, "ours")))
+            taken.ack()
+            taken.leg.deliver(NEW)
+            taken.answer_last(491)
+            taken.clock.advance(2.01)
+            self.assertEqual(taken.sent, ["INVITE new"] * 2)
+
     def test_told_to_come_back(self) -> None:
         """A 500 with a short Retry-After is waited for; one with a long one, or none, is a refusal."""
         bench = self.asking(UPDATES)
@@ -255,6 +272,20 @@ class AskingTests(SynchronousTestCase):
         self.assertEqual(bench.sent, ["INVITE new", "CANCEL"])
         bench.answer_last(487)
         self.assertEqual(bench.heard, [UpdateReject(Reason.CANCELLED)])
+
+    def test_taken_back(self) -> None:
+        """Whoever wanted the change wants it no more: our re-INVITE is cancelled, a pause is not waited out."""
+        off = UpdateReject(Reason.CANCELLED)
+        bench = self.asking()
+        bench.answer_last(180)
+        bench.leg.deliver(off)
+        self.assertEqual(bench.sent, ["INVITE new", "CANCEL"])
+        bench.answer_last(487)
+        bench = self.asking()
+        bench.answer_last(491)
+        bench.leg.deliver(off)
+        bench.clock.advance(5)
+        self.assertEqual((bench.sent, bench.heard), (["INVITE new"], []))
 
     # -- the end ---------------------------------------------------------------------------
 

@@ -26,6 +26,8 @@ from rtcgw.translator.sipstate import State
 from rtcgw.translator.siptable import OUTGOING
 from tests.translator import test_sipagain, test_siprefer
 from tests.translator.sipbench import UacBench, rows, walk
+from tests.translator.test_sipmatrix import CancelledTests
+from tests.translator.test_sipforks import FirstMediaTests
 from tests.translator.test_sipredirect import RedirectTests
 from tests.translator.test_siptimer import TooShortTests
 
@@ -305,10 +307,10 @@ class OutgoingTests(SynchronousTestCase):
         for case in walk(OutgoingTests, test_sipagain.OutgoingTests, test_siprefer.OutgoingTests):
             assert isinstance(case, OutgoingTests | test_sipagain.OutgoingTests | test_siprefer.OutgoingTests)
             walked |= case.bench.walked
-        for timed in walk(TooShortTests):
-            assert isinstance(timed, TooShortTests)
+        for timed in walk(TooShortTests, CancelledTests):
+            assert isinstance(timed, TooShortTests | CancelledTests)
             walked |= timed.walked
-        for moved in walk(RedirectTests):
-            assert isinstance(moved, RedirectTests)
-            walked |= moved.bench.walked
+        for other in walk(RedirectTests, FirstMediaTests):
+            assert isinstance(other, RedirectTests | FirstMediaTests)
+            walked |= other.bench.walked
         self.assertEqual({str(row) for row in rows(OUTGOING) - walked}, set())

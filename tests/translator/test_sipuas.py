@@ -23,6 +23,7 @@ from rtcgw.translator.sipstate import State
 from rtcgw.translator.siptable import INCOMING
 from tests.translator import test_sipcaller, test_siprefer
 from tests.translator.sipbench import UasBench, rows, walk
+from tests.translator.test_sipmatrix import CancelledTests
 
 RINGING = Progress(Stage.RINGING)
 EARLY = Progress(Stage.SESSION, Description(Kind.PRANSWER, "early"))
@@ -156,7 +157,8 @@ class IncomingTests(SynchronousTestCase):
 
     def test_answer_waits_for_the_prack(self) -> None:
         bench = self.answering()
-        self.assertEqual(bench.request("UPDATE", "new").statuses, [491])
+        self.assertEqual(bench.request("UPDATE", "new").statuses, [500])
+        self.assertEqual(bench.request("UPDATE").statuses, [200])
         self.assertEqual((bench.state, bench.tx.statuses), (State.ANSWERING, [183]))
         bench.prack()
         self.assertEqual((bench.state, bench.tx.statuses), (State.ACCEPTED, [183, 200]))
@@ -268,4 +270,7 @@ class IncomingTests(SynchronousTestCase):
         for case in walk(IncomingTests, test_sipcaller.IncomingTests, test_siprefer.IncomingTests):
             assert isinstance(case, IncomingTests | test_sipcaller.IncomingTests | test_siprefer.IncomingTests)
             walked |= case.bench.walked
+        for cancelled in walk(CancelledTests):
+            assert isinstance(cancelled, CancelledTests)
+            walked |= cancelled.walked
         self.assertEqual({str(row) for row in rows(INCOMING) - walked}, set())

@@ -71,6 +71,9 @@ class News(Enum):
     DTLS = "keys ready"
     SOUND = "first packet"
     """The party's first packet of sound has come (RFC 3960 §3.2: it silences a local ring-back tone)."""
+    STRAY = "sound from elsewhere"
+    """Nothing has come from where the party says it is, and `detail`, an address, sends instead: another fork's, or
+    nobody's."""
     STALLED = "connected, but no DTLS"
     """The browser has connected and does not begin its handshake: it should be offered a new start."""
     MOVED = "media address has changed"

@@ -27,6 +27,7 @@ from rtcgw.model.events import (
     Ringback,
     Roster,
     Setup,
+    Stray,
     Transfer,
     Transferring,
     Unacceptable,
@@ -139,7 +140,7 @@ class LegEvent(Symbol):
     INFO = "Info"
     NEWS = "Hold, Transferring, Roster, Connected"
     """What the page is told and need not decide."""
-    NOT_FOR_PAGES = "Keyframe, Unacceptable, Away, Transfer"
+    NOT_FOR_PAGES = "Keyframe, Stray, Unacceptable, Away, Transfer"
     END = "End"
     GRACE_OVER = "grace timer"
     UNCONFIRMED = "confirm timer"
@@ -166,6 +167,7 @@ ORDERS: Final[Mapping[type[Event], LegEvent]] = {
     Away: LegEvent.NOT_FOR_PAGES,
     Transfer: LegEvent.NOT_FOR_PAGES,
     Keyframe: LegEvent.NOT_FOR_PAGES,
+    Stray: LegEvent.NOT_FOR_PAGES,
     Unacceptable: LegEvent.NOT_FOR_PAGES,
     End: LegEvent.END,
 }

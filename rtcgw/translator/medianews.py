@@ -11,7 +11,7 @@ from typing import Final
 from twisted.logger import Logger, LogLevel
 
 from rtcgw.media.backend import MediaNews, News, Party
-from rtcgw.model.events import Info, Keyframe
+from rtcgw.model.events import Info, Keyframe, Stray
 from rtcgw.model.identity import SessionId
 from rtcgw.model.reason import Reason
 from rtcgw.translator.change import Changes
@@ -69,6 +69,13 @@ class NewsDesk:
         if self._ringback is not None and news.party is Party.CALLEE:
             self._ringback.heard()
 
+    def _stray(self, news: MediaNews) -> None:
+        """A phone's leg may know who that is, as long as nobody has answered."""
+        leg = self._joint.leg(news.party)
+        host, _, port = news.detail.rpartition(":")
+        if news.party is Party.CALLEE and not self._answered() and not leg.access.on_web and port.isdecimal():
+            leg.deliver(Stray(host, int(port)))
+
     def _silent(self, news: MediaNews) -> None:
         if self._ringback is not None and news.party is Party.CALLEE:
             self._ringback.lulled()
@@ -107,6 +114,7 @@ _NEWS: Final[Mapping[News, Callable[[NewsDesk, MediaNews], None]]] = {
     News.HEARD: NewsDesk._sounds,
     News.SILENT: NewsDesk._silent,
     News.DTLS: NewsDesk._keys_ready,
+    News.STRAY: NewsDesk._stray,
     News.STALLED: NewsDesk._stalled,
     News.MOVED: NewsDesk._moved,
     News.KEYFRAME: NewsDesk._wants_keyframe,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from rtcgw.media.backend import MediaNews, News, Party
 from rtcgw.sip.dialog import new_tag
 from tests.flows.case import FlowCase
-from tests.flows.rig import ECHO, Rig, configured
+from tests.flows.rig import ECHO, FlowMedia, Rig, configured
 from tests.peers.core_call import CoreCall
 
 SENDS = ("P-Early-Media", "sendrecv")
@@ -94,6 +95,25 @@ class SoundTests(ForkCase):
         second.respond(183, "Session Progress", "two")
         self.rig.advance()
         self.assertEqual(self.page_hears, ["callee-pranswer(one)", "callee-pranswer(two)"])
+        self.hang_up()
+
+    def test_the_first_sound(self) -> None:
+        """No network says who sends; the sound of the second phone comes first, and it is heard."""
+        first, second = self.forked()
+        places = [f"v=0\r\nc=IN IP4 192.0.2.{host}\r\nm=audio 4000 RTP/AVP 0\r\n" for host in (1, 2)]
+        first.progress(places[0])
+        second.progress(places[1])
+        self.rig.advance()
+        assert isinstance(self.rig.media, FlowMedia)
+        self.rig.media.news(MediaNews(Party.CALLEE, News.STRAY, "192.0.2.2:4000"))
+        self.rig.first_packet()
+        self.assertIn("192.0.2.2", self.page_hears[-1])
+        self.assertEqual(self.alice.last("RINGBACK")["sound"], "network")
+        first.ring()
+        second.answer(places[1])
+        self.rig.advance()
+        self.rig.media.news(MediaNews(Party.CALLEE, News.STRAY, "192.0.2.1:4000"))
+        self.alice.answer(self.session)
         self.hang_up()
 
     def test_hunting(self) -> None:

@@ -24,6 +24,7 @@ from rtcgw.model.events import (
     Setup,
     Sound,
     Stage,
+    Stray,
     Update,
     UpdateAccept,
     UpdateReject,
@@ -53,6 +54,7 @@ ORDERS: tuple[Event, ...] = (
     Keyframe(),
     Candidates(None),
     Ringback(Sound.LOCAL),
+    Stray("192.0.2.1", 4000),
 )
 STATUSES = (100, 180, 183, 199, 200, 202, 302, 401, 405, 408, 420, 481, 486, 488, 491, 500, 501, 503, 504, 580, 603)
 METHODS = ("INVITE", "UPDATE", "PRACK", "BYE", "INFO", "OPTIONS", "REFER")

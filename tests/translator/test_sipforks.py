@@ -16,6 +16,7 @@ from rtcgw.model.events import (
     ProgressAck,
     ProgressAcked,
     Stage,
+    Stray,
     Update,
     UpdateAccept,
     UpdateReject,
@@ -23,7 +24,7 @@ from rtcgw.model.events import (
 from rtcgw.model.identity import ANONYMOUS, Identity
 from rtcgw.model.reason import Reason
 from rtcgw.sip.dialog import DialogId
-from rtcgw.translator.sipdialog import FORK_LIMIT
+from rtcgw.translator.sipdialog import FORK_LIMIT, place_of
 from rtcgw.translator.sipstate import State
 from tests.translator.sipbench import OURS, UacBench
 
@@ -192,6 +193,69 @@ class ChoiceTests(ForkCase):
         bench.response(200, "last", tag=f"t{FORK_LIMIT}")
         self.assertEqual(self.news(), [Accept(Description(Kind.ANSWER, "last"))])
         self.assertEqual(list(bench.port.dialogs), [DialogId("c1", OURS, f"t{FORK_LIMIT}")])
+
+
+def placed(host: str, port: int, media: str = "") -> str:
+    """A description whose sound is at this place."""
+    return f"v=0\r\nc=IN IP4 192.0.2.9\r\nm=audio {port} RTP/AVP 0\r\nc=IN IP4 {host}\r\na=x\r\n{media}"
+
+
+A, B, C = placed("192.0.2.1", 4000), placed("192.0.2.2", 4000), placed("192.0.2.2", 5000)
+
+
+class FirstMediaTests(ForkCase):
+    """Whose sound comes first, where no network says who sends."""
+
+    def hear(self, host: str, port: int) -> list[Event]:
+        self.bench.leg.deliver(Stray(host, port))
+        return self.news()
+
+    def test_the_first_sound_is_heard(self) -> None:
+        """The fork that was chosen sends nothing, another one does: that one is heard, and stays."""
+        bench = self.bench
+        bench.response(183, A, tag="a")
+        bench.response(183, B, tag="b")
+        self.news()
+        self.assertEqual(self.hear("192.0.2.2", 4000), [early(B, another=True)])
+        bench.response(183, A, tag="a")
+        self.assertEqual(self.news(), [])
+
+    def test_which_of_two_behind_one_address(self) -> None:
+        """By its port; from a third port only where there is one fork at that address."""
+        bench = self.bench
+        for tag, sdp in (("a", A), ("b", B), ("c", C)):
+            bench.response(183, sdp, tag=tag)
+        self.news()
+        self.assertEqual(self.hear("192.0.2.2", 6000), [])
+        self.assertEqual(self.hear("192.0.2.2", 5000), [early(C, another=True)])
+        self.assertEqual(self.hear("192.0.2.1", 6000), [early(A, another=True)])
+
+    def test_not_heard(self) -> None:
+        """A stranger's packets, those of a silent network and of a fork that has ended change nothing; nor do any where
+        the chosen network says that it sends."""
+        bench = self.bench
+        self.assertEqual(self.hear("192.0.2.1", 4000), [])
+        bench.response(183, A, tag="a")
+        bench.response(183, B, tag="b", p_early_media="inactive")
+        bench.response(183, "no place", tag="d")
+        bench.response(183, placed("192.0.2.3", 1), tag="e")
+        bench.response(199, tag="e")
+        self.news()
+        for host in ("192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"):
+            self.assertEqual(self.hear(host, 4000), [], host)
+        bench.response(183, tag="a", p_early_media="sendrecv")
+        bench.response(183, C, tag="c")
+        self.news()
+        self.assertEqual(self.hear("192.0.2.2", 5000), [])
+
+    def test_where_sound_is(self) -> None:
+        """The address of the line counts before that of the session; a name is none."""
+        self.assertEqual(place_of(A), ("192.0.2.1", 4000))
+        picture = "m=video 1 x 0\nc=IN IP4 192.0.2.7\n"
+        session = f"v=0\nc=IN IP6 2001:db8::1\n{picture}m=audio 9 x 0\n{picture}"
+        self.assertEqual(place_of(session), ("2001:db8::1", 9))
+        for nowhere in (None, "", "m=audio 1 x 0\r\n", "c=IN IP4 name.test\r\nm=audio 1 x 0\r\n", "m=audio x"):
+            self.assertIsNone(place_of(nowhere))
 
 
 class StageTests(ForkCase):

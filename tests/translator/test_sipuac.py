@@ -26,8 +26,8 @@ from rtcgw.translator.sipstate import State
 from rtcgw.translator.siptable import OUTGOING
 from tests.translator import test_sipagain, test_siprefer
 from tests.translator.sipbench import UacBench, rows, walk
-from tests.translator.test_sipmatrix import CancelledTests
 from tests.translator.test_sipforks import FirstMediaTests
+from tests.translator.test_sipmatrix import CancelledTests
 from tests.translator.test_sipredirect import RedirectTests
 from tests.translator.test_siptimer import TooShortTests
 

@@ -321,6 +321,7 @@ class Negotiation:
         )
         if sound:
             relay.down.on_key = self._pressed
+            relay.on_stray = self._strayed
         ends = self._terms.take(relay)
         relay.opened(ends.write, ends.write_rtcp)
         relay.leg = self.end.leg
@@ -385,6 +386,9 @@ class Negotiation:
 
     def _sounds(self, address: Address) -> None:
         self._life.tell(self._party.other, News.SOUND, where(address))
+
+    def _strayed(self, address: Address) -> None:
+        self._life.tell(self._party.other, News.STRAY, where(address))
 
     def _pressed(self, key: str) -> None:
         self._life.tell(self._party.other, News.KEYS, key)

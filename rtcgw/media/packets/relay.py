@@ -27,6 +27,8 @@ KEYFRAME_GAP = 0.5
 """Seconds between two requests for a whole picture that signalling carries (RFC 5168 has no limit of its own)."""
 FORMER = 16
 """Addresses remembered of phones that the line was with before."""
+STRAYS = 8
+"""Senders from elsewhere that are told of, for each place where the phone is said to be."""
 
 
 class Latch(Enum):
@@ -62,7 +64,8 @@ class Relay(DatagramProtocol):
 
     `kind` is that of the media line, `audio` or `video`. `on_sound(address)` is told of the phone's first packet,
     `on_keyframe()` when the browser wants a whole picture of a phone that takes no feedback (at most one in
-    `KEYFRAME_GAP`). `seconds` is the reactor's clock.
+    `KEYFRAME_GAP`). `seconds` is the reactor's clock. `on_stray(address)` may be set: it is told who sends while
+    nothing has come from where the phone is said to be; each once, and only the first few.
     """
 
     __slots__ = (
@@ -83,6 +86,7 @@ class Relay(DatagramProtocol):
         "_rtcp_source",
         "_seconds",
         "_source",
+        "_strays",
         "_taken",
         "_target",
         "_wanted",
@@ -92,6 +96,7 @@ class Relay(DatagramProtocol):
         "down",
         "kind",
         "leg",
+        "on_stray",
         "strangers",
         "unproven",
         "unsent",
@@ -124,6 +129,9 @@ class Relay(DatagramProtocol):
         self._former: list[Address] = []
         """Where the line was before: at the fork that lost, at the phone before a transfer. All may be ports of one
         host, a border controller's, and may go on sending; they are followed no more."""
+        self.on_stray: Callable[[Address], object] | None = None
+        self._strays: tuple[Address, ...] = ()
+        """Who has been told of as sending from elsewhere."""
         self._wanted = False
         """The browser is to be sent what the phone sends."""
         self._hears = self._wants = False
@@ -160,7 +168,7 @@ class Relay(DatagramProtocol):
         """The phone is at `address` (None: as before), takes packets if `hears`; the browser takes them if `wanted`."""
         if address is not None and address != self._named:
             self._leave(address, self._named, self._source)
-            self._named, self._source = address, None
+            self._named, self._source, self._strays = address, None, ()
         if rtcp is not None and rtcp != self._rtcp:
             self._leave(rtcp, self._rtcp, self._rtcp_source)
             self._rtcp, self._rtcp_source = rtcp, None
@@ -267,7 +275,7 @@ class Relay(DatagramProtocol):
                 return
             datagram = proven
         if addr != self._source and not self._follow(datagram, addr):
-            self.strangers += 1
+            self._stray(datagram, addr)
             return
         leg = self.leg
         if not self._wanted or leg is None:
@@ -284,13 +292,24 @@ class Relay(DatagramProtocol):
     def _proven(self, transform: Transform, datagram: bytes, addr: Address) -> bytes | None:
         """What an encrypted datagram says, if it may be the phone's at all; None, and counted, if not."""
         if addr != self._source and not self._admits(addr):
-            self.strangers += 1
+            self._stray(datagram, addr)
             return None
         try:
             return transform(datagram)
         except SrtpError:
             self.unproven += 1
             return None
+
+    def _stray(self, datagram: bytes, addr: Address) -> None:
+        """A packet that is not the phone's. Where the phone has not been heard yet, it may be another one's, to which
+        the call has forked; one that the line has left is not."""
+        self.strangers += 1
+        if self.on_stray is None or self._source is not None or self._named is None or len(self._strays) >= STRAYS:
+            return
+        if len(datagram) < 12 or not 127 < datagram[0] < 192 or addr in self._strays or addr in self._former:
+            return
+        self._strays = (*self._strays, addr)
+        self.on_stray(addr)
 
     def _admits(self, addr: Address) -> bool:
         """Whether the phone could be at `addr`."""

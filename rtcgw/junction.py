@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
-from attrs import define, field
+from attrs import define, evolve, field
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -29,7 +29,8 @@ from rtcgw.model.peer import PLAIN_PEER, PeerProfile
 from rtcgw.model.reason import Reason
 from rtcgw.rtcweb.identifying import Users
 from rtcgw.sip.dialog import DialogId
-from rtcgw.sip.message import Request
+from rtcgw.sip.headers import HeaderError
+from rtcgw.sip.message import Request, make_response
 from rtcgw.sip.parties import hidden, plain, referrer
 from rtcgw.sip.transaction import ServerTransaction
 from rtcgw.store.table import IMappingTable
@@ -37,8 +38,11 @@ from rtcgw.translator.factory import IDestinations, Unreachable
 from rtcgw.translator.flow import Form, Network
 from rtcgw.translator.fork import Fork
 from rtcgw.translator.leg import ILeg
+from rtcgw.translator.moved import MovedLeg
+from rtcgw.translator.replace import Refused, take_place
 from rtcgw.translator.sipdialog import sdp_of
 from rtcgw.translator.sipleg import SipLeg
+from rtcgw.translator.siprefer import read_replaces
 from rtcgw.translator.sipstate import Ladder, Policy
 from rtcgw.translator.siptable import incoming, outgoing
 
@@ -135,7 +139,14 @@ class Junction:
         return None if user is None else user.name
 
     def invited(self, agent: ImsUserAgent, tx: ServerTransaction, request: Request, user: str) -> None:
-        """A call from the core for a web user."""
+        """A call from the core for a web user; for none where it takes the place of a dialog."""
+        moved: MovedLeg | None = None
+        if "replaces" in request.headers:
+            try:
+                moved = self._replaced(request, user)
+            except Refused as refused:
+                tx.respond(make_response(request, refused.status, refused.phrase))
+                return
         session = new_session_id()
         caller = caller_of(request)
         entered = self._on_dialog(session, agent)
@@ -154,9 +165,22 @@ class Junction:
         )
         if leg.answers is not None:
             leg.answers.call_waiting = self._users.in_call(user)
-        self.translator.place(leg, setup, Form.SIP)
+        if moved is not None:
+            setup = evolve(setup, callee=moved.identity)
+        self.translator.place(leg, setup, Form.SIP, moved)
         if leg.dialog is not None:
             self._enter(session, agent, leg.dialog.id)
+
+    def _replaced(self, request: Request, user: str) -> MovedLeg:
+        """The leg that is to talk to whoever calls instead of to the dialog that is named. Raises `Refused`."""
+        named = request.headers["replaces"]
+        try:
+            ref = read_replaces(named[0])
+        except HeaderError:
+            raise Refused(400, "Bad Request") from None
+        if len(named) > 1:
+            raise Refused(400, "Bad Request")
+        return take_place(self.translator, self._clock, ref, user)
 
     def _shown_headers(self, request: Request) -> tuple[tuple[str, str], ...]:
         """The headers of an INVITE that pages may see, as configured; of each the first line, cut to a page's bound."""

@@ -37,7 +37,8 @@ log = Logger()
 
 MAX_DIALOGS = 100_000
 OnInvite = Callable[[ImsUserAgent, ServerTransaction, Request, str], None]
-"""Called as on_invite(port, tx, request, user) for each call from the core."""
+"""Called as on_invite(port, tx, request, user) for each call from the core; `user` is empty where only Replaces says
+whom it is for."""
 
 
 @define(eq=False)
@@ -141,6 +142,8 @@ class RoutingFactory:
             self._invite(tx, request)
         elif request.method == "OPTIONS":
             self._options(tx, request)
+        elif request.method == "REFER" and "target-dialog" not in request.headers:
+            self._refuse(tx, 403, "Forbidden")  # nobody is made to call by a stranger; in a dialog it is another matter
         else:
             self._refuse(tx, 481, "Call/Transaction Does Not Exist")
 
@@ -163,7 +166,8 @@ class RoutingFactory:
             return
         port = self._port(request)
         user = None if port is None else called_user(request, self._find_user)
-        if port is None or user is None:
+        replaces = "replaces" in request.headers  # names a dialog, whoever the address names
+        if port is None or (user is None and not replaces):
             log.info("call for {to} refused: nobody has that address", to=str(request.to.uri), ration="refused calls")
             self._refuse(tx, 404, "Not Found")
             return
@@ -171,7 +175,7 @@ class RoutingFactory:
             self._overloaded(tx)
             return
         self.counters["invite"] += 1
-        self.on_invite(port, tx, request, user)
+        self.on_invite(port, tx, request, user or "")
 
     def _port(self, request: Request) -> ImsUserAgent | None:
         """The profile that answers: the one whose Contact was called, else whose identity, else any."""

@@ -78,6 +78,15 @@ class Opening:
         """
         self._joint.ask(self._early, self._give, self._cold)
 
+    def stand_in(self, give: Callable[[Description], None]) -> None:
+        """The same as the final answer, for `give`; where the media have none, nothing follows."""
+
+        def given(sdp: str) -> None:
+            if sdp:
+                give(Description(Kind.ANSWER, sdp))
+
+        self._joint.ask(self._early, given, self._cold)
+
     def reserve(self, refused: Callable[[MediaError], None]) -> None:
         """Give the caller's phone an early answer, that its preconditions be met before anybody is alerted."""
 

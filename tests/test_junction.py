@@ -47,16 +47,17 @@ class JunctionTests(FlowCase):
         self.assertFalse(self.rig.junction.readable("alice", Form.SIP))
 
     def test_web_leg(self) -> None:
-        """Nobody there, one device, several devices."""
+        """Nobody there; one device, which another one joins while it rings; several devices."""
         self.assertIs(self.unreachable("alice"), Reason.OFFLINE)
         self.rig.page("alice")
-        leg = self.rig.junction.web_leg(setup("carol", "alice"), S1)
-        self.assertNotIsInstance(leg, Fork)
+        alone = self.rig.junction.web_leg(setup("carol", "alice"), S1)
+        assert isinstance(alone, Fork)
+        self.assertEqual(len(alone.legs), 1)
         self.rig.page("alice", "second")
         fork = self.rig.junction.web_leg(setup("carol", "sip:alice@ims.test"), SessionId("s2"))
         assert isinstance(fork, Fork)
-        self.assertEqual(len(fork.legs), 2)
-        for each in (leg, fork):
+        self.assertEqual((len(alone.legs), len(fork.legs)), (2, 2))
+        for each in (alone, fork):
             each.deliver(End(Reason.CANCELLED))
 
     def test_profile(self) -> None:

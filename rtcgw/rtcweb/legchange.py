@@ -39,14 +39,14 @@ TONES_LIMIT = 32
 def page_changes(leg: BrowserLeg, message: native.Offer) -> None:
     """A new offer; its answer waits for the call."""
     leg.owed.append(("OFFER", message.id))
-    leg.hold = None
+    leg.facts.hold = None
     leg.report(Update(Description(Kind.OFFER, message.sdp or "")))
 
 
 def page_holds(leg: BrowserLeg, message: native.Hold) -> None:
     """The page puts the other side on hold, or takes it back; decided like a change, with no description of its own."""
     leg.owed.append(("HOLD", message.id))
-    leg.hold = message.on
+    leg.facts.hold = message.on
     leg.report(Hold(message.on))
 
 
@@ -62,8 +62,8 @@ def changed(leg: BrowserLeg, event: UpdateAccept) -> None:
 
 def decided_unseen(leg: BrowserLeg, event: object) -> None:
     """What is decided with nobody there to hear it; the next page is told by its list of calls."""
-    if isinstance(event, UpdateAccept) and leg.hold is not None:
-        leg.holding = leg.hold
+    if isinstance(event, UpdateAccept) and leg.facts.hold is not None:
+        leg.facts.holding = leg.facts.hold
         leg.home.changed()
 
 
@@ -122,6 +122,12 @@ def not_decided(leg: BrowserLeg) -> None:
     leg.release()
 
 
+def called_off(leg: BrowserLeg, event: UpdateReject) -> None:
+    """The other side has taken its change back: the page need not decide, and an answer of its comes too late."""
+    leg.send(leg.error(None, "withdrawn", native.CODES["withdrawn"]))
+    leg.release()
+
+
 def not_now(leg: BrowserLeg, event: Update) -> None:
     """Something else is under way: who wants the change tries again in a while."""
     leg.report(UpdateReject(Reason.CONFLICT))
@@ -158,10 +164,10 @@ def tell(leg: BrowserLeg, event: Hold | Transferring | Roster | Connected) -> No
 def note(leg: BrowserLeg, event: Hold | Transferring | Roster | Connected) -> None:
     """What lasts is remembered, for the list of calls: a page that was away is told of it there."""
     if isinstance(event, Hold):
-        leg.on_hold = event.on
+        leg.facts.on_hold = event.on
         leg.home.changed()
     elif isinstance(event, Connected):
-        leg.remote = event.party
+        leg.facts.remote = event.party
         leg.home.changed()
 
 

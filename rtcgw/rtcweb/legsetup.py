@@ -39,8 +39,8 @@ _STAGES: Final[Mapping[Stage, Literal["forwarded", "queued"]]] = {
 def place(leg: BrowserLeg, message: native.Offer, remote: Identity) -> None:
     """The page calls."""
     leg.history.append("<- OFFER")
-    leg.remote = remote
-    leg.undescribed = message.sdp is None
+    leg.facts.remote = remote
+    leg.facts.undescribed = message.sdp is None
     leg.home.changed()
     leg.send(native.Waiting(id=message.id, session=leg.session, to=message.to or ""))
 
@@ -48,7 +48,7 @@ def place(leg: BrowserLeg, message: native.Offer, remote: Identity) -> None:
 def progressed(leg: BrowserLeg, event: Progress) -> None:
     """The call has come further: PROGRESS or RINGING, as the page understands it."""
     description = event.description
-    leg.rang = leg.rang or event.stage is Stage.RINGING
+    leg.facts.rang = leg.facts.rang or event.stage is Stage.RINGING
     if event.stage is Stage.TRYING:
         if description is not None:
             _begin_early(leg, description)
@@ -81,7 +81,7 @@ def _note(leg: BrowserLeg, event: Progress | Accept) -> None:
 
 def ring_back(leg: BrowserLeg, event: Ringback) -> None:
     """Who makes what the user hears."""
-    leg.sound = event.sound
+    leg.facts.sound = event.sound
     if leg.can("ringback"):
         leg.send(native.Ringback(session=leg.session, sound=event.sound))
 
@@ -163,7 +163,7 @@ def _answer_in(leg: BrowserLeg, message: native.Pranswer | native.Answer) -> Des
     """A caller's description counts only as the answer to an offer of the gateway."""
     if not leg.offered or message.sdp is None:
         return None
-    leg.offered = leg.undescribed = False
+    leg.offered = leg.facts.undescribed = False
     return Description(Kind.ANSWER, message.sdp)
 
 
@@ -173,7 +173,7 @@ def _answer_in(leg: BrowserLeg, message: native.Pranswer | native.Answer) -> Des
 def offer(leg: BrowserLeg, event: Setup) -> None:
     """A call comes in."""
     assert event.description is not None
-    leg.remote = event.shown
+    leg.facts.remote = event.shown
     leg.home.changed()
     leg.send(
         native.Incoming(

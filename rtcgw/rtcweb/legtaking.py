@@ -94,7 +94,7 @@ def progressed(leg: BrowserLeg, event: Progress) -> None:
 
 def progressed_away(leg: BrowserLeg, event: Progress) -> None:
     """The same while there is no page: it is told when it comes back."""
-    leg.rang = leg.rang or event.stage is Stage.RINGING
+    leg.facts.rang = leg.facts.rang or event.stage is Stage.RINGING
 
 
 def ring_back(leg: BrowserLeg, event: Ringback) -> None:
@@ -104,7 +104,7 @@ def ring_back(leg: BrowserLeg, event: Ringback) -> None:
 
 def ring_back_away(leg: BrowserLeg, event: Ringback) -> None:
     """The same while there is no page."""
-    leg.sound = event.sound
+    leg.facts.sound = event.sound
 
 
 def acknowledges(leg: BrowserLeg, message: native.Pranswer) -> None:
@@ -129,7 +129,7 @@ def offer_waiting(leg: BrowserLeg, event: object) -> None:
 
 def _take_up(leg: BrowserLeg) -> None:
     waiting, leg.waiting = leg.waiting, None
-    leg.hold = None
+    leg.facts.hold = None
     if waiting is not None:
         leg.report(Update(Description(Kind.OFFER, waiting.sdp or "")))
     leg.release()
@@ -150,11 +150,11 @@ def _waits(leg: BrowserLeg, message: native.Offer, page: IPage) -> None:
 def _waits_early(leg: BrowserLeg, message: native.Offer, page: IPage) -> None:
     _waits(leg, message, page)
     leg.unnoted = 0
-    leg.send(native.Waiting(id=message.id, session=leg.session, to=leg.remote.uri))
-    if leg.rang:
+    leg.send(native.Waiting(id=message.id, session=leg.session, to=leg.facts.remote.uri))
+    if leg.facts.rang:
         leg.send(native.Alerting(session=leg.session))
-    if leg.sound is not None:
-        ring_back(leg, Ringback(leg.sound))
+    if leg.facts.sound is not None:
+        ring_back(leg, Ringback(leg.facts.sound))
 
 
 def _adopt(leg: BrowserLeg, page: IPage) -> None:

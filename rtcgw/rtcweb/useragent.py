@@ -37,11 +37,12 @@ from zope.interface import Attribute, Interface, implementer
 
 from rtcgw.machine import Machine, Table
 from rtcgw.media.backend import Access
-from rtcgw.model.events import Candidates, Description, Event, Sound
+from rtcgw.model.events import Candidates, Description, Event
 from rtcgw.model.identity import Identity, SessionId, User
 from rtcgw.model.reason import Reason
 from rtcgw.rtcweb.dialects import native
 from rtcgw.rtcweb.dialects.native import Id
+from rtcgw.rtcweb.legfacts import Facts
 from rtcgw.rtcweb.legstates import BARE, MOVABLE, ORDERS, REQUESTS, LegEvent, LegState, Role
 from rtcgw.translator.leg import ILeg, ILegParent, LegView
 
@@ -53,9 +54,6 @@ HISTORY: Final = 16
 """Messages remembered per leg for the inspector."""
 PAIRS: Final = 4
 """Nominated pairs remembered per leg: the present one and those before it."""
-
-NOBODY: Final = Identity("")
-"""The other end of a leg that has no call yet."""
 
 Pair = Mapping[str, native.PairValue]
 
@@ -99,30 +97,23 @@ class BrowserLeg:
 
     __slots__ = (
         "access",
-        "answered",
         "clock",
         "confirm_wait",
         "described",
+        "facts",
         "grace",
         "held",
         "history",
-        "hold",
-        "holding",
         "home",
         "machine",
         "offered",
-        "on_hold",
         "owed",
         "page",
         "pairs",
         "parent",
         "peer",
-        "rang",
-        "remote",
         "role",
         "session",
-        "sound",
-        "undescribed",
         "unnoted",
         "waiting",
     )
@@ -164,22 +155,7 @@ class BrowserLeg:
         self.waiting: native.Offer | None = None
         """The offer of a page that is back, while another one is still being decided."""
         self.history: deque[str] = deque(maxlen=HISTORY)
-        self.remote = NOBODY
-        """Who is at the other end."""
-        self.answered: float | None = None
-        """When the call was answered, by the clock."""
-        self.hold: bool | None = None
-        """The hold that is being decided: put on, taken back; None: what is being decided, if anything, is an offer."""
-        self.holding = False
-        """The page has put the other side on hold."""
-        self.rang = False
-        """It rings at the other side, as the caller's page has been told."""
-        self.sound: Sound | None = None
-        """Who makes what the caller hears."""
-        self.undescribed = False
-        """The page has called without a description and given none since: nothing is there that could be taken up."""
-        self.on_hold = False
-        """The other side has put the page on hold."""
+        self.facts = Facts()
 
     # -- the doors -------------------------------------------------------------------------
 
@@ -210,17 +186,17 @@ class BrowserLeg:
 
     def info(self, page: object = None) -> native.CallInfo:
         """The call as a page of the user's sees it."""
-        figure = self.machine.state.figure
+        figure, facts = self.machine.state.figure, self.facts
         return native.CallInfo(
             session=self.session,
             role=self.role.value,
             state="Calling" if figure == "Calling" else "InCall" if figure == "InCall" else "Reloading",
-            remote=native.Party(uri=self.remote.uri, name=self.remote.display),
+            remote=native.Party(uri=facts.remote.uri, name=facts.remote.display),
             here=page is not None and self.page is page,
             away=self.away,
-            answered=None if self.answered is None else round(self.clock.seconds() - self.answered, 1),
-            holding=self.holding,
-            held=self.on_hold,
+            answered=None if facts.answered is None else round(self.clock.seconds() - facts.answered, 1),
+            holding=facts.holding,
+            held=facts.on_hold,
         )
 
     @property
@@ -260,7 +236,7 @@ class BrowserLeg:
             text = "The call was begun by a page with ICE, this one has none, or the reverse"
             page.send(self.error(message.id, Reason.MEDIA.word, text))
             return
-        if self.undescribed:
+        if self.facts.undescribed:
             text = "The call was placed without a description: only the page that placed it can give one"
             page.send(self.error(message.id, "illegal-state", text))
             return
@@ -359,7 +335,7 @@ class BrowserLeg:
 
     def connect(self) -> None:
         """The call is answered: its time runs."""
-        self.answered = self.clock.seconds()
+        self.facts.answered = self.clock.seconds()
         self.home.changed()
 
     def over(self) -> None:

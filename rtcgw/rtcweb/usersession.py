@@ -18,7 +18,8 @@ from zope.interface import Attribute, Interface, implementer
 from rtcgw.media.backend import Access
 from rtcgw.model.identity import SessionId, User
 from rtcgw.rtcweb.dialects import native
-from rtcgw.rtcweb.useragent import NOBODY, BrowserLeg, IHome
+from rtcgw.rtcweb.legfacts import NOBODY
+from rtcgw.rtcweb.useragent import BrowserLeg, IHome
 from rtcgw.translator.fork import Fork
 
 

@@ -22,7 +22,7 @@ class LostPageTests(FlowCase):
         return session
 
     def test_killed(self) -> None:
-        """A killed browser ends its call after the grace time, not before."""
+        """A killed browser ends its call after the grace time, not before; meanwhile the phone is put on hold."""
         self.talking()
         self.alice.drop()
         self.rig.advance(29.9)
@@ -30,6 +30,8 @@ class LostPageTests(FlowCase):
         self.rig.advance(0.2)
         self.reads(
             """
+            core <- UPDATE caller-holds
+            core -> 200 UPDATE
             core <- BYE
             core -> 200 BYE
             """
@@ -40,7 +42,7 @@ class LostPageTests(FlowCase):
         """A page that comes back in time has its call again: a new OFFER, answered by the gateway alone."""
         session = self.talking()
         self.alice.drop()
-        self.rig.advance(20)
+        self.rig.advance(3)
         again = self.rig.page("alice", "again")
         self.assertEqual(again.transcript[0]["calls"][0]["session"], session)
         again.send("OFFER", session=session, sdp="restart")

@@ -11,10 +11,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rtcgw.model.events import (
     Accept,
+    Away,
     Candidates,
     Confirm,
+    Connected,
     End,
     Event,
+    Hold,
     Info,
     Keyframe,
     Progress,
@@ -29,7 +32,7 @@ from rtcgw.model.events import (
 )
 from rtcgw.model.reason import Reason
 from tests.peers.browser import SDP, Browser, BrowserSide
-from tests.rtcweb.doubles import World
+from tests.rtcweb.doubles import CAROL, World
 from tests.rtcweb.legcase import ANSWER, EARLY, OFFER, SETUP
 
 ORDERS: tuple[Event, ...] = (
@@ -49,6 +52,8 @@ ORDERS: tuple[Event, ...] = (
     Candidates("candidate:1", "0"),
     Info("5"),
     Keyframe(),
+    Hold(True),
+    Connected(CAROL),
 )
 REQUESTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("RINGING", {}),
@@ -58,6 +63,9 @@ REQUESTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("ANSWER", {"sdp": SDP}),
     ("DECLINE", {}),
     ("OFFER", {"sdp": SDP}),
+    ("HOLD", {"on": True}),
+    ("HOLD", {"on": False}),
+    ("TRANSFER", {"to": "dave"}),
     ("CANDIDATE", {"candidate": "candidate:2"}),
     ("DTMF", {"tones": "1"}),
     ("ICE", {"pair": {"rtt": 1}}),
@@ -67,7 +75,9 @@ STEPS = st.one_of(
     st.tuples(st.just("request"), st.sampled_from(REQUESTS)),
     st.tuples(st.sampled_from(["lose", "move", "wait"]), st.none()),
 )
-ENDS = st.sampled_from(["the call ends", "the page hangs up", "the page is gone"])
+ENDS = st.sampled_from(
+    ["the call ends", "the page hangs up", "the page is gone", "the page logs out", "another page hangs up"]
+)
 
 
 class Life:
@@ -131,6 +141,12 @@ class Life:
         elif how == "the page hangs up":
             self.request(("HANGUP", {}))
             self.leg.deliver(End(Reason.HANGUP))
+        elif how == "another page hangs up":
+            self.open_page()
+            self.request(("HANGUP", {}))
+        elif how == "the page logs out":
+            for page in self.pages:
+                page.send("LOGOUT")
         else:
             for page in self.pages:
                 page.drop()
@@ -159,6 +175,8 @@ class AnyOrderTests(SynchronousTestCase):
         decided = sum(isinstance(event, UpdateAccept | UpdateReject) for event in life.world.reported)
         self.assertIn(life.updates - decided, (0, 1), "one may be cut off by the end")
         self.assertLessEqual(sum(isinstance(event, End) for event in life.world.reported), 1)
+        away = [event.on for event in life.world.reported if isinstance(event, Away)]
+        self.assertEqual(away, [number % 2 == 0 for number in range(len(away))], "gone, back, gone, ...")
         self.assertEqual(life.leg.view().timers, {})
         for session in life.side.users.sessions.values():
             self.assertEqual(session.legs, set())

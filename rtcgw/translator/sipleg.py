@@ -125,6 +125,7 @@ class SipLeg:
         "dialog",
         "early",
         "ending",
+        "focus",
         "history",
         "infos",
         "invite",
@@ -148,6 +149,7 @@ class SipLeg:
         "tx",
     )
 
+    # long: the state of a leg, each name with its meaning; there is no step in it
     def __init__(
         self,
         session: SessionId,
@@ -198,6 +200,8 @@ class SipLeg:
         self.timer: SessionTimer | None = None  # made when somebody has agreed on an interval
         self.infos: Infos | None = None  # made with the first key or picture: most calls have none
         self.referrals: Referrals | None = None  # made with the first REFER
+        self.focus = ""
+        """The name of the conference that the peer is in."""
         self.told = ""
         """The last description for the peer, until the leg moves."""
         self.thread: Thread | None = None
@@ -362,6 +366,8 @@ class SipLeg:
 
     def ask(self, event: Update) -> None:
         """The parent wants the session changed: the peer is asked."""
+        if event.fresh:
+            self.focus = self.change.focus = event.focus
         self.asking.ask(self.dialog, event)
 
     def ask_not_now(self, event: Update) -> None:

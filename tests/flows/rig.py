@@ -47,6 +47,7 @@ from rtcgw.sip.transport import SipTransport
 from rtcgw.store.missed import MemoryMissed
 from rtcgw.store.table import MemoryTable
 from rtcgw.translator.conference import Conferences
+from rtcgw.translator.confinfo import ConferenceInfo
 from rtcgw.translator.factory import Limits, Translator
 from rtcgw.translator.merge import Merger
 from rtcgw.translator.record import Books, CallRecord
@@ -231,6 +232,7 @@ class Rig:
     translator: Translator = field(init=False)
     mixer: MarkedMixer = field(factory=MarkedMixer, init=False)
     conferences: Conferences = field(init=False)
+    confinfo: ConferenceInfo = field(init=False)
     books: Books = field(init=False)
     records: list[CallRecord] = field(factory=list, init=False)
     """Of calls that have ended and of refused set-ups, in order."""
@@ -248,6 +250,7 @@ class Rig:
             self.advance(1)
         self._baseline = len(self.clock.getDelayedCalls())
 
+    # long: who is built from what, and handed to whom, is to be read in one place
     def _build(self) -> None:
         """As `rtcgw.gateway.build` and `Gateway.start` do."""
         config, call, clock = self.config, self.config.call, self.clock
@@ -284,6 +287,8 @@ class Rig:
             lambda: self.translator.draining or self.translator.full,
             min_se=sip.min_se,
         )
+        self.confinfo = ConferenceInfo(self.conferences, self.index, clock)
+        self.routing.on_subscribe = self.confinfo.subscribe
         self.layer.user = self.routing
         desk = make_desk(config, self.users, self.translator, clock, clock.seconds, missed)
         self.browsers = BrowserFactory(config.web, desk)
@@ -381,6 +386,7 @@ class Rig:
         found: dict[str, Any] = {
             "calls": list(self.translator.calls),
             "conferences": list(self.conferences.rooms),
+            "subscriptions": len(self.confinfo),
             "dialogs": len(self.index),
             "mapping rows": len(self.table),
             "transactions": len(self.layer),

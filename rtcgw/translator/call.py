@@ -6,9 +6,9 @@ is pending. The call knows neutral events only; it never sees a SIP message or a
 
     leg.report(event) -> [media] -> other leg.deliver(event)
 
-This module says how far a call is and what each event sets off. The first descriptions on their way are in
-`opening.py`, later ones in `change.py`, ring-back in `ringback.py`, news of the media in `medianews.py`, the end and
-the record in `ending.py`.
+This module says how far a call is. What each event sets off is in `callevents.py`, the first descriptions on their
+way are in `opening.py`, later ones in `change.py`, ring-back in `ringback.py`, news of the media in `medianews.py`,
+the end and the record in `ending.py`.
 
 What it is not: it does not place calls (`factory.py`), ring several devices (`fork.py`)
 or keep protocol state (the legs do).
@@ -16,8 +16,8 @@ or keep protocol state (the legs do).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -27,33 +27,17 @@ from zope.interface import implementer
 from rtcgw.machine import Machine, Row, Table, Timer
 from rtcgw.media.backend import IMediaSession, MediaError, MediaNews, Party
 from rtcgw.model.events import (
-    Accept,
-    Away,
     Candidates,
-    Confirm,
-    Connected,
     End,
     Event,
-    Hold,
-    Info,
-    Keyframe,
-    Progress,
-    ProgressAck,
-    ProgressAcked,
     Ringback,
-    Roster,
     Setup,
     Sound,
-    Stage,
-    Transfer,
-    Transferring,
     Unacceptable,
-    Update,
-    UpdateAccept,
-    UpdateReject,
 )
 from rtcgw.model.identity import Identity, SessionId
 from rtcgw.model.reason import Reason
+from rtcgw.translator.callevents import ROUTES, trickled
 from rtcgw.translator.callstate import CallEvent, CallState, CallView, Terms
 from rtcgw.translator.change import Changes
 from rtcgw.translator.ending import Ending
@@ -84,10 +68,10 @@ class Call:
     """
 
     __slots__ = (
-        "_clock",
         "_on_end",
         "_ready",
         "changes",
+        "clock",
         "ending",
         "joint",
         "machine",
@@ -123,13 +107,13 @@ class Call:
         self.path = ""
         """The steps of Fig. 6 that placed it."""
         self.story = Milestones(clock.seconds())
-        self._clock = clock
+        self.clock = clock
         self._on_end = on_end
         self._ready = setup
         """The set-up as the callee is to hear it."""
         self.joint = Joint(caller, callee, open_media(self._media_news), self._broken)
-        self.opening = Opening(setup, self.joint, self._media_failed)
-        self.changes = Changes(
+        self.opening = Opening(setup, self.joint, self.media_failed)
+        self.changes: Changes = Changes(
             self.session,
             self.joint,
             clock,
@@ -187,7 +171,7 @@ class Call:
             self._end(event, leg, leg)
         elif isinstance(event, Candidates) and self.joint.waits:
             # Not in its turn: what the media thinks about may be waiting for just these (direct media does).
-            self._trickled(self.joint.party(leg), event)
+            trickled(self, self.joint.party(leg), event)
         elif not self.joint.take(self._step, self.joint.party(leg), event):
             self.end(Reason.PROTOCOL)
 
@@ -235,7 +219,7 @@ class Call:
             caller=self.setup.caller.uri,
             callee=self.setup.callee.uri,
             state=self.machine.state.value,
-            age=self._clock.seconds() - self.story.started,
+            age=self.clock.seconds() - self.story.started,
             path=self.path,
             legs=(self.caller.view(), self.callee.view()),
             media=self.media.stats(),
@@ -252,7 +236,7 @@ class Call:
             self.machine.handle(CallEvent.HELD_BACK)
 
     def _reserve(self) -> None:
-        self.opening.reserve(self._media_failed)
+        self.opening.reserve(self.media_failed)
 
     def _invite(self) -> None:
         caller, callee = self.caller, self.callee
@@ -292,109 +276,9 @@ class Call:
 
     def _step(self, party: Party, event: Event) -> None:
         """What this side reports, the other is told, in its own way."""
-        route = _ROUTES.get(type(event))
+        route = ROUTES.get(type(event))
         if route is not None:
             route(self, party, event)
-
-    def _pass(self, party: Party, event: Event) -> None:
-        self.joint.leg(party.other).deliver(event)
-
-    def _progressed(self, party: Party, event: Progress) -> None:
-        self.story.progressed(event, self._clock.seconds())
-        if not self.caller.access.on_web and self.callee.access.on_web and not self.opening.bare:
-            self._page_progressed(event)
-            return
-        if event.stage is Stage.RINGING:
-            self.machine.handle(CallEvent.RANG)
-        self.opening.carry(party, event)
-        if self.ringback is not None:
-            self.joint.take(self.ringback.progressed, event)
-
-    def _page_progressed(self, event: Progress) -> None:
-        """A page that a phone calls. Its early answer is for the media alone, which thereby connect: a description
-        in a 183 would silence the phone's own ring-back tone, and the page has nothing to play in its stead."""
-        if event.description is not None:
-            self.opening.learn(Party.CALLEE, event.description)
-        if self.machine.state is CallState.CALLING:
-            self.machine.handle(CallEvent.RANG)
-            self.caller.deliver(Progress(Stage.RINGING, reliable=event.reliable))
-
-    def _acknowledged(self, party: Party, event: ProgressAck) -> None:
-        """The callee, who has not heard of the call, is not told that the caller has our own early answer."""
-        if self.machine.state is not CallState.RESERVING:
-            self.opening.carry(party, event)
-
-    def _accepted(self, party: Party, event: Accept) -> None:
-        self.machine.handle(CallEvent.ANSWERED)
-        if self.story.answered is None:
-            self.story.answered = self._clock.seconds()
-        self.opening.carry(party, event)
-        if self.ringback is not None:
-            self.joint.take(self.ringback.answered)
-        if self.caller.access.on_web or self.callee.access.on_web:
-            self.joint.take(self._attended)
-        self.changes.resume()
-
-    def _attended(self) -> None:
-        if self.roster is None:
-            self.roster = Attendance(self.setup, self.joint)
-        self.roster.changed()
-
-    def _away(self, party: Party, event: Away) -> None:
-        self.story.moves += event.on
-        self.news.away(party, event.on)
-        self.changes.away(party, event.on)
-        if self.roster is not None:
-            self.roster.away(party, event.on)
-
-    def _connected(self, party: Party, event: Connected) -> None:
-        """The network names who is at the other end: somebody else than was called, or than it was until now."""
-        if party is Party.CALLEE:
-            self.story.connected = event.party
-        if self.roster is not None:
-            self.roster.named(party, event.party)
-        self._pass(party, event)
-
-    def _crowded(self, party: Party, event: Roster) -> None:
-        if self.roster is not None:
-            self.roster.crowded(party, event)
-
-    def _confirmed(self, party: Party, event: Confirm) -> None:
-        if not self.changes.confirmed(party, event.description):
-            self.opening.carry(party, event)
-
-    def _unacceptable(self, party: Party, event: Unacceptable) -> None:
-        self.machine.handle(CallEvent.REFUSED, event)
-
-    def _held(self, party: Party, on: bool) -> None:
-        if self.roster is not None:
-            self.roster.holds(party, on)
-
-    def _keys(self, party: Party, event: Info) -> None:
-        """Keys go in the sound where the media can say them there, else by signalling."""
-        if not self.media.press(party.other, event.digits, event.duration):
-            self._pass(party, event)
-
-    def _trickled(self, party: Party, event: Candidates) -> None:
-        try:
-            taken = self.media.candidate(party, event.candidate, event.mid, event.ufrag)
-        except MediaError as error:
-            self._media_failed(error)
-            return
-        if not taken and not self.joint.take(self._pass, party, event):
-            self.end(Reason.PROTOCOL)
-
-    def _keyframe(self, party: Party, event: Keyframe) -> None:
-        """A party that cannot say so by RTCP needs a whole picture of the other."""
-        self.media.keyframe(party.other)
-
-    def _transfer(self, party: Party, event: Transfer) -> None:
-        if self.transfers is not None:
-            self.transfers.asked(self, party, event)
-
-    def _transferring(self, party: Party, event: Transferring) -> None:
-        if self.transfers is not None:
-            self.transfers.told(self, event)
 
     # -- for the parts ---------------------------------------------------------------------
 
@@ -411,7 +295,13 @@ class Call:
         if self.machine.state is not CallState.HANGUP:
             self.caller.deliver(Ringback(sound))
 
-    def _media_failed(self, error: MediaError) -> None:
+    def _held(self, party: Party, on: bool) -> None:
+        self.story.hold(party, on, self.clock.seconds())
+        if self.roster is not None:
+            self.roster.holds(party, on)
+
+    def media_failed(self, error: MediaError) -> None:
+        """The media cannot do what the call cannot do without."""
         log.warn("call {session}: media: {detail}", session=self.session, detail=error.detail)
         self.end(error.reason)
 
@@ -438,28 +328,6 @@ class Call:
         """The parts of the call do nothing more; nobody has been told yet."""
         self.changes.close()
 
-
-_ROUTES: Final[Mapping[type[Event], Callable[[Call, Party, Any], None]]] = {
-    Progress: Call._progressed,
-    ProgressAck: Call._acknowledged,
-    ProgressAcked: Call._pass,
-    Accept: Call._accepted,
-    Confirm: Call._confirmed,
-    Unacceptable: Call._unacceptable,
-    Update: lambda call, party, event: call.changes.proposed(party, event.description),
-    UpdateAccept: lambda call, party, event: call.changes.accepted(party, event.description),
-    UpdateReject: lambda call, party, event: call.changes.refused(party, event.reason),
-    Candidates: Call._trickled,
-    Info: Call._keys,
-    Hold: lambda call, party, event: call.changes.held(party, event.on),
-    Keyframe: Call._keyframe,
-    Away: Call._away,
-    Roster: Call._crowded,
-    Connected: Call._connected,
-    Transfer: Call._transfer,
-    Transferring: Call._transferring,
-}
-"""What each event of a leg does. `Setup` and `Ringback` only ever go down to a leg."""
 
 _S, _E = CallState, CallEvent
 _RINGS: Final = frozenset({_S.CALLING, _S.RINGING})

@@ -182,6 +182,10 @@ class Baresip:
         for key in keys:
             await self._command("sndcode", key)
 
+    async def transfer(self, uri: str) -> None:
+        """Send the other party to somebody else by REFER, and leave the rest to it."""
+        await self._command("transfer", uri)
+
     async def hold(self) -> None:
         """Put the call on hold."""
         await self._command("hold")
@@ -220,6 +224,14 @@ class Baresip:
     def heard(self) -> float:
         """Hz of what the latest call heard."""
         return tones.heard(self.recording())
+
+    async def hears(self, hertz: float, timeout: float = 10) -> None:
+        """Wait until the loudest tone of the last half second is this one."""
+
+        def look() -> bool:
+            return abs(tones.dominant(*tones.read_growing(self.recording())) - hertz) <= 10
+
+        await until(f"{self.who.user} hears {hertz:g} Hz", look, timeout)
 
     @property
     def _control_port(self) -> int:

@@ -160,6 +160,14 @@ class Call:
         sent = self.client.send("ANSWER", session=self.session, sdp=self.media.answer(self.offer))
         await self.client.expect("OK", for_="ANSWER", id=sent)
 
+    async def refreshed(self, timeout: float = 10) -> None:
+        """The gateway offers other media than so far: they get an endpoint of their own, the old one goes."""
+        change = await self.client.expect_among("OFFER", timeout, session=self.session, fresh=True)
+        old, self.media = self.media, Media(self.media.tone, self.client.host, self.client.ice, self.client.pictures)
+        sent = self.client.send("ANSWER", session=self.session, sdp=self.media.answer(change["sdp"]))
+        await self.client.expect_among("OK", for_="ANSWER", id=sent)
+        await old.close()
+
     async def hang_up(self, **fields: Any) -> None:
         """End it, cancel it, or refuse it with `reason`."""
         sent = self.client.send("HANGUP", session=self.session, **fields)

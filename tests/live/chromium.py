@@ -70,9 +70,9 @@ _PRELUDE = """
 """
 
 _HEARING = """
-(async (selector, seconds) => {
+(async (selector, seconds, wanted) => {
   const stream = document.querySelector(selector)?.srcObject;
-  if (!stream || stream.getAudioTracks().length === 0) return [0, -1000];
+  if (!stream || stream.getAudioTracks().length === 0) return [0, -1000, wanted.map(() => -1000)];
   const context = new AudioContext();
   const analyser = new AnalyserNode(context, { fftSize: 16384, smoothingTimeConstant: 0 });
   context.createMediaStreamSource(stream).connect(analyser);
@@ -82,7 +82,10 @@ _HEARING = """
   let top = 1;
   for (let i = 1; i < bins.length; i++) if (bins[i] > bins[top]) top = i;
   // Silence is -Infinity, and a stream that has not begun NaN; JSON can say neither.
-  const answer = [top * context.sampleRate / analyser.fftSize, Math.max(bins[top] || -1000, -1000)];
+  const width = context.sampleRate / analyser.fftSize;
+  const near = (hertz) => bins.slice(Math.floor((hertz - 10) / width), Math.ceil((hertz + 10) / width) + 1);
+  const levels = wanted.map((hertz) => Math.max(...near(hertz), -1000) || -1000);
+  const answer = [top * width, Math.max(bins[top] || -1000, -1000), levels];
   await context.close();
   return answer;
 })
@@ -345,8 +348,13 @@ class Page:
 
     async def hearing(self, selector: str = "#remote-audio", seconds: float = 0.6) -> float:
         """Hz of the loudest tone in the stream of an audio element; 0 for silence."""
-        frequency, level = await self.evaluate(_HEARING, selector, seconds)
+        frequency, level, _ = await self.evaluate(_HEARING, selector, seconds, [])
         return float(frequency) if level > SILENCE else 0.0
+
+    async def levels(self, *hertz: float, selector: str = "#remote-audio", seconds: float = 0.6) -> list[float]:
+        """How loud each of these tones is in the stream of an audio element, in dB; `SILENCE` and less is nothing."""
+        _, _, levels = await self.evaluate(_HEARING, selector, seconds, list(hertz))
+        return [float(level) for level in levels]
 
     def _event(self, method: str, params: dict[str, Any]) -> None:
         if method == "Page.loadEventFired" and self._loaded is not None:

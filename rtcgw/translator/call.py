@@ -113,16 +113,8 @@ class Call:
         """The set-up as the callee is to hear it."""
         self.joint = Joint(caller, callee, open_media(self._media_news), self._broken)
         self.opening = Opening(setup, self.joint, self.media_failed)
-        self.changes: Changes = Changes(
-            self.session,
-            self.joint,
-            clock,
-            self._is_answered,
-            self._change_settled,
-            self.end,
-            self._held,
-            terms.hold_after,
-        )
+        told = self._is_answered, self._change_settled, self.end, self._held
+        self.changes: Changes = Changes(self.session, self.joint, clock, *told, terms.hold_after)
         self.ringback = RingTone(clock, self._tell_sound, terms.early_media) if caller.access.on_web else None
         """None for a caller whose own network or phone makes its tones."""
         self.news = NewsDesk(self.session, self.joint, self.changes, self.ringback, self.end, self._is_answered)

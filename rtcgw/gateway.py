@@ -54,6 +54,7 @@ from rtcgw.sip.txuser import Timers
 from rtcgw.store.missed import MemoryMissed
 from rtcgw.store.table import MemoryTable
 from rtcgw.translator.conference import Conferences
+from rtcgw.translator.confinfo import ConferenceInfo
 from rtcgw.translator.factory import Limits, Translator
 from rtcgw.translator.merge import Merger
 from rtcgw.translator.record import Books
@@ -175,7 +176,8 @@ def build(config: Config, reactor: Any, now: Callable[[], float] = time.time) ->
     books = Books(reactor, now, ended=missed.ended, write=records.take)
     translator = Translator(reactor, junction, media, DirectBackend(reactor), table, limits, books)
     mixer = make_mixer(config, media, reactor)
-    translator.merger = Merger(Conferences(mixer, reactor), translator, reactor)
+    conferences = Conferences(mixer, reactor)
+    translator.merger = Merger(conferences, translator, reactor)
     junction.translator = translator
     profiles.on_change = junction.registration_changed
     routing = RoutingFactory(
@@ -187,6 +189,8 @@ def build(config: Config, reactor: Any, now: Callable[[], float] = time.time) ->
         peers=config.peers.of,
         min_se=sip.min_se,
     )
+    confinfo = ConferenceInfo(conferences, routing.index, reactor)
+    routing.on_subscribe = confinfo.subscribe
     layer.user = routing
     try:
         desk = make_desk(config, users, translator, reactor, now, missed)
@@ -203,6 +207,7 @@ def build(config: Config, reactor: Any, now: Callable[[], float] = time.time) ->
             "routing": routing.counters,
             "media": media.counters,
             "mixer": mixer.counters,
+            "subscriptions": confinfo.counters,
             "records": records.counters,
         }
 

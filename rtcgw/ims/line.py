@@ -86,6 +86,10 @@ class Line:
         """Where only TLS is listened for, the core must be told so (RFC 3261 §26.2.2)."""
         return ";transport=tls" if self.secure else ""
 
+    def focus(self, name: str) -> str:
+        """The Contact of a call with a conference of this name."""
+        return f"<sip:{name}@{self.address}{self._transport}>;isfocus"
+
     def charging_vector(self) -> str:
         """A fresh P-Charging-Vector: in mode B nobody before us makes one. RFC 7315 §4.6."""
         return f"icid-value={secrets.token_hex(12)};orig-ioi={self.profile.domain}"

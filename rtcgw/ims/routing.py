@@ -31,7 +31,8 @@ from rtcgw.sip.flow import Flow
 from rtcgw.sip.message import Request, make_response
 from rtcgw.sip.server import ServerTransaction
 from rtcgw.sip.txuser import ITransactionUser
-from rtcgw.translator.sipport import IDialogOwner
+from rtcgw.translator.sipleg import SipLeg
+from rtcgw.translator.sipport import IDialogOwner, ISipPort
 
 log = Logger()
 
@@ -39,6 +40,17 @@ MAX_DIALOGS = 100_000
 OnInvite = Callable[[ImsUserAgent, ServerTransaction, Request, str], None]
 """Called as on_invite(port, tx, request, user) for each call from the core; `user` is empty where only Replaces says
 whom it is for."""
+
+
+OnSubscribe = Callable[[ISipPort, ServerTransaction, Request, SipLeg | None], None]
+"""Called as on_subscribe(port, tx, request, leg) for a SUBSCRIBE outside any dialog, or in that of a call's leg."""
+
+
+def _no_events(port: ISipPort, tx: ServerTransaction, request: Request, leg: SipLeg | None) -> None:
+    """Where nobody keeps subscriptions there is no package (RFC 6665 §4.2.1.1)."""
+    response = make_response(request, 489, "Bad Event")
+    response.set("allow-events", "")
+    tx.respond(response)
 
 
 @define(eq=False)
@@ -93,6 +105,8 @@ class RoutingFactory:
     _peers: Callable[[str], PeerProfile] = lambda uri: PLAIN_PEER
     _min_se: int = MIN_SE
     """Seconds; shorter sessions are refused (RFC 4028 §9)."""
+    on_subscribe: OnSubscribe = field(default=_no_events, init=False)
+    """Who keeps subscriptions."""
     counters: Counter[str] = field(factory=Counter, init=False)
     """What arrived and what became of it; the labels are fixed."""
 
@@ -104,6 +118,8 @@ class RoutingFactory:
         if refusal is not None:
             self._refused(str(refusal.status))
             tx.respond(refusal)
+        elif request.method == "SUBSCRIBE":
+            self._subscribe(tx, request)
         elif request.to.tag:
             self._in_dialog(tx, request)
         else:
@@ -136,6 +152,17 @@ class RoutingFactory:
             owner.got_request(tx, request)
         elif request.method != "NOTIFY" or not self.profiles.got_notify(tx, request):
             self._refuse(tx, 481, "Call/Transaction Does Not Exist")
+
+    def _subscribe(self, tx: ServerTransaction, request: Request) -> None:
+        """To a conference: outside any dialog, in that of a call with it, or again in the subscription's own."""
+        owner = self.index.find(request) if request.to.tag else None
+        port = owner.port if isinstance(owner, SipLeg) else None if request.to.tag else self._port(request)
+        if owner is not None and port is None:
+            owner.got_request(tx, request)
+        elif port is None:
+            self._refuse(tx, 481, "Call/Transaction Does Not Exist")
+        else:
+            self.on_subscribe(port, tx, request, owner if isinstance(owner, SipLeg) else None)
 
     def _out_of_dialog(self, tx: ServerTransaction, request: Request) -> None:
         if request.method == "INVITE":

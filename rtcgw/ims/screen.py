@@ -30,6 +30,7 @@ METHODS: Final[dict[str, str]] = {
     "OPTIONS": "ims.routing",
     "NOTIFY": "ims.routing",
     "REFER": "translator.siprefer",
+    "SUBSCRIBE": "translator.confinfo",
 }
 """Each method that is taken, and the module of `rtcgw` that answers it. Their order is that of Allow."""
 OPTIONS: Final[dict[str, str]] = {

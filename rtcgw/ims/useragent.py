@@ -261,9 +261,9 @@ class ImsUserAgent:
 
     # -- requests and responses inside dialogs ----------------------------------------------
 
-    def decorate(self, message: Message, peer: PeerProfile = PLAIN_PEER) -> None:
+    def decorate(self, message: Message, peer: PeerProfile = PLAIN_PEER, focus: str = "") -> None:
         """See `ISipPort`."""
-        message.set("contact", self.line.contact)
+        message.set("contact", self.line.focus(focus) if focus else self.line.contact)
         message.set("allow", ALLOW)
         tags = supported(peer)
         if tags:

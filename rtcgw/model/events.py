@@ -147,6 +147,8 @@ class Update:
     description: Description | None
     fresh: bool = False
     """The media behind the offer are others than so far: a page builds its peer connection anew."""
+    focus: str = ""
+    """With `fresh`: the name of the conference that the peer is now in; a phone is told so (RFC 4579 §4.1)."""
 
 
 @frozen

@@ -58,10 +58,22 @@ class Conference:
     `watchers` are called after every change with the new list, and with None when the conference is over.
     """
 
-    __slots__ = ("_assembling", "_clock", "_on_over", "_room", "identity", "legs", "name", "roster", "watchers")
+    __slots__ = (
+        "_assembling",
+        "_clock",
+        "_on_over",
+        "_room",
+        "domain",
+        "identity",
+        "legs",
+        "name",
+        "roster",
+        "watchers",
+    )
 
     def __init__(self, room: IRoom, domain: str, clock: IReactorTime, on_over: Callable[[Conference], None]) -> None:
         self.name = f"conference-{secrets.token_hex(8)}"
+        self.domain = domain
         self.identity = Identity(f"sip:{self.name}@{domain}", "Conference")
         self.legs: list[FocusLeg] = []
         """In the order in which they came."""

@@ -150,6 +150,7 @@ class Merge:
             moved.deliver(End(error.reason))
             return
         private = party != moved.identity
+        moved.focus = conference.name
         self._placer.place(moved, Setup(moved.identity, conference.identity, private=private, moved=True), callee=focus)
 
     def _bring(self) -> None:

@@ -137,6 +137,7 @@ class MovedLeg:
         "_tries",
         "access",
         "call",
+        "focus",
         "machine",
         "parent",
         "session",
@@ -157,6 +158,8 @@ class MovedLeg:
         self.call = call
         """The old call."""
         self.machine = Machine(MOVE_TABLE, self, clock)
+        self.focus = ""
+        """The name of the conference that it is on its way to."""
         self._leg = leg
         self._mover = mover
         self._reason = reason
@@ -261,7 +264,7 @@ class MovedLeg:
         self._order = order or self._order
         assert self._order is not None
         self._tries += 1
-        self._leg.deliver(Update(self._order.description, fresh=True))
+        self._leg.deliver(Update(self._order.description, fresh=True, focus=self.focus))
         if self.machine.state is MoveState.ASKED:
             held, self._held = self._held, []
             for candidates in held:

@@ -209,6 +209,8 @@ class Change:
     _agree: Callable[[Request, Response], None]
     """Called with the change and its 2xx, before that goes."""
     peer: PeerProfile = PLAIN_PEER
+    focus: str = field(default="", init=False)
+    """The name of the conference that the peer is in."""
     _tx: ServerTransaction | None = field(default=None, init=False)
     _final: Repeat | None = field(default=None, init=False)
     _cseq: int = field(default=0, init=False)
@@ -251,7 +253,7 @@ class Change:
         if tx is None:
             return
         response = make_response(tx.request, 200, "OK")
-        self._port.decorate(response, self.peer)
+        self._port.decorate(response, self.peer, self.focus)
         put_sdp(response, sdp)
         self._agree(tx.request, response)
         if tx.request.method == "INVITE":

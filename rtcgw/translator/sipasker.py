@@ -17,6 +17,10 @@ RETRY_LIMIT: Final = 10
 class IAsker(ITimed, Protocol):
     """The leg."""
 
+    @property
+    def focus(self) -> str:
+        """The name of the conference that the peer is in; empty for none."""
+
     def report(self, event: Event) -> None:
         """News for whoever holds the leg."""
 

@@ -214,7 +214,7 @@ class Asking:
         assert self._dialog is not None
         self._tries += 1
         request = self._dialog.request(self._method)
-        self._port.decorate(request, self._leg.peer)
+        self._port.decorate(request, self._leg.peer, self._leg.focus)
         put_sdp(request, self._sdp)
         require_preconditions(request, self._sdp, self._leg.peer)
         if self._method == "INVITE" and self._sdp is None:

@@ -52,8 +52,11 @@ class ISipPort(Interface):
         Raises `rtcgw.sip.uri.UriError`.
         """
 
-    def decorate(message: Message, peer: PeerProfile = PLAIN_PEER) -> None:
-        """Add Contact, Allow, Supported and the like to an in-dialog request or a dialog-creating response."""
+    def decorate(message: Message, peer: PeerProfile = PLAIN_PEER, focus: str = "") -> None:
+        """Add Contact, Allow, Supported and the like to an in-dialog request or a dialog-creating response.
+
+        `focus`: the name of the conference that the peer is in, which is its Contact then (RFC 4579 §4.1).
+        """
 
     def identify(response: Response, invite: Request) -> None:
         """Say in a response to an INVITE who answers, and add what the core counts by."""

@@ -35,8 +35,8 @@ class ScreenTests(SynchronousTestCase):
 
     def test_unknown_method(self) -> None:
         """A method we do not speak gets 405 and the list of those we do."""
-        allow = "INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, INFO, OPTIONS, NOTIFY, REFER"
-        for method in ("MESSAGE", "SUBSCRIBE", "PUBLISH", "REGISTER", "invite"):
+        allow = "INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, INFO, OPTIONS, NOTIFY, REFER, SUBSCRIBE"
+        for method in ("MESSAGE", "PUBLISH", "REGISTER", "invite"):
             self.refused(request(method), 405, "allow", allow)
 
     def test_unknown_scheme(self) -> None:

@@ -96,7 +96,7 @@ class Port:
             raise UriError(text)
         return Uri.parse(text)
 
-    def decorate(self, message: Message, peer: PeerProfile = PLAIN_PEER) -> None:
+    def decorate(self, message: Message, peer: PeerProfile = PLAIN_PEER, focus: str = "") -> None:
         message.set("contact", "<sip:gw@127.0.0.1:5070>")
         message.set("supported", "100rel, precondition" if peer.preconditions else "100rel")
 

@@ -106,7 +106,7 @@ class LadderTests(SynchronousTestCase):
     def test_ladders(self) -> None:
         """Each line of each ladder: sent, heard, reported or delivered, in that order."""
         blocks = re.findall(r"```ladder(.*?)\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.S)
-        self.assertEqual(len(blocks), 9)
+        self.assertEqual(len(blocks), 11)
         for words, lines in blocks:
             self.replay("patent" in words, lines.splitlines())
 
@@ -125,6 +125,9 @@ class LadderTests(SynchronousTestCase):
                 world.deliver(*MEDIA[rest])
             elif who == "call":
                 world.deliver(Ringback(Sound(rest)))
+            elif kind == "reloads":
+                page.drop()
+                page = side.connect()
             elif kind == "waits":
                 clock.advance(float(rest))
             elif who == "page":
@@ -140,8 +143,9 @@ class LadderTests(SynchronousTestCase):
     def real(self, text: str, names: dict[str, str]) -> dict[str, Any]:
         """A message with the real session and a real description."""
         message: dict[str, Any] = json.loads(text)
-        if "session" in message:
-            message["session"] = names[message["session"]]
+        for name in ("session", "resume"):
+            if name in message:
+                message[name] = names[message[name]]
         if "sdp" in message:
             message["sdp"] = SDP
         return message
@@ -149,10 +153,12 @@ class LadderTests(SynchronousTestCase):
     def heard(self, page: Browser, kind: str, wanted: dict[str, Any], names: dict[str, str], line: str) -> None:
         found = page.expect(kind)
         for name, value in wanted.items():
-            if name == "session":
+            if name in ("session", "resume"):
                 self.assertEqual(names.setdefault(value, found[name]), found[name], line)
             elif name == "sdp":
                 self.assertEqual(found[name], SDP, line)
+            elif name == "calls":
+                self.assertEqual(found[name], [call | {"session": names[call["session"]]} for call in value], line)
             else:
                 self.assertEqual(found.get(name), value, line)
 

@@ -83,7 +83,8 @@ class Junction:
     translator: Translator = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._policy = Policy(self._settings.redirects, Emergency.of(self._settings.emergency))
+        refers = self._settings.refer_from_core == "allow"
+        self._policy = Policy(self._settings.redirects, Emergency.of(self._settings.emergency), refers)
         patent = self._settings.ladder == "patent"
         self._ladder = Ladder(patent, self._settings.hold_max, self._t1, self._session_expires, self._min_se)
 
@@ -124,8 +125,11 @@ class Junction:
         return fork
 
     def ims_leg(self, setup: Setup, session: SessionId) -> ILeg:
-        """See `IDestinations`: through the caller's own profile, else the least loaded one."""
+        """See `IDestinations`: through the caller's own profile, or that of whoever transfers a phone; else the least
+        loaded one."""
         caller: User | None = self._users.locate(setup.caller.uri)
+        if caller is None and setup.referred_by is not None:
+            caller = self._users.locate(setup.referred_by)
         agent = self._profiles.choose(caller)
         peer = self._peers(setup.callee.uri)
         entered = self._on_dialog(session, agent)
@@ -150,7 +154,8 @@ class Junction:
         session = new_session_id()
         caller = caller_of(request)
         entered = self._on_dialog(session, agent)
-        leg = incoming(session, agent, self._clock, self._ladder, tx, entered, peer=self._peers(caller.uri))
+        peer = self._peers(caller.uri)
+        leg = incoming(session, agent, self._clock, self._ladder, tx, entered, peer, self._policy)
         sdp = sdp_of(request)
         offer = None if sdp is None else Description(Kind.OFFER, sdp)
         called = next((key for key in candidates(request) if self.find_user(key) == user), user)

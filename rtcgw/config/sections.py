@@ -150,6 +150,11 @@ class Call:
         Choice(("480", "404")),
         "What a caller from the core is told when the user is not logged in. 404 hides that there is such a user.",
     ] = "480"
+    refer_from_core: Annotated[
+        str,
+        Choice(("allow", "refuse")),
+        "Whether a phone may transfer the page that it talks to (REFER). refuse: 603.",
+    ] = "allow"
     redirects: Annotated[
         int,
         Whole(0, 16, "addresses"),

@@ -308,3 +308,21 @@ class ReceivedTests(TransferCase):
         self.assertTrue(self.phone.ended)
         self.page.send("HANGUP", session=self.session)
         self.rig.advance()
+
+
+class BarredTests(TransferCase):
+    settings: ClassVar[dict[str, object]] = {"refer_from_core": "refuse"}
+
+    def test_refused(self) -> None:
+        """`refer_from_core = "refuse"`: no phone transfers a page, whoever has called whom."""
+        bob = self.rig.page("bob")
+        calling = self.rig.ring(called="tel:+15550011")
+        bob.send("ANSWER", session=bob.invited, sdp="his")
+        self.rig.advance()
+        for phone in (self.phone, calling):
+            phone.request("REFER", None, ("refer-to", f"<{TARGET}>"))
+            self.rig.advance()
+            self.assertEqual(phone.responses[-1].status, 603)
+        calling.bye()
+        self.rig.advance()
+        self.still_talks()

@@ -1,6 +1,7 @@
 """Who a message says is speaking, whom it was meant for before, and who has asked for it.
 
     asserted()      P-Asserted-Identity (RFC 3325), behind the caller's or callee's own wish not to be shown
+    renamed()       the same, where it is another one than was known before
     assertion()     the same, but for that wish: for the operator
     hidden()        Privacy (RFC 3323), and a From that says the same
     diverted()      History-Info (RFC 7044), else Diversion (RFC 5806)
@@ -82,6 +83,24 @@ def assertion(message: Message, display: str | None = None) -> Identity | None:
         return None
     address = next((name for name in names if name.uri.is_sip), names[0])
     return shown(address, next((name.display for name in names if name.display), display))
+
+
+def known(invite: Message) -> str:
+    """The key of a caller as it is shown: what `renamed` compares with."""
+    if hidden(invite):
+        return ANONYMOUS.key
+    caller = asserted(invite)
+    return shown(invite.from_).key if caller is None else caller.key
+
+
+def renamed(message: Message, key: str) -> Identity | None:
+    """Whom the network asserts, if that is somebody else than who is known by `key`; whoever hides stays hidden."""
+    party = asserted(message)
+    if party is None or key in (party.key, ANONYMOUS.key):
+        return None
+    if party is not ANONYMOUS and any(name.uri.key == key for name in _names(message, "p-asserted-identity")):
+        return None  # by the other one of a number and an address
+    return party
 
 
 def diverted(message: Message) -> tuple[Identity, ...]:

@@ -89,7 +89,8 @@ def _tell(leg: SipLeg, early: Early, response: Response, sdp: str | None) -> Non
     chosen = leg.early.described = _choice(leg)
     if chosen == tag:
         switched = before is not None and before != tag
-        described = early.description if switched else sdp
+        # What has been agreed by UPDATE since is newer than what a 1xx repeats (RFC 6337 §3.1.1).
+        described = early.description if switched else sdp if early.agreed is None else None
         _report(leg, response.status, described, early.sounds if switched else sounds_of(response), switched)
         return
     _report(leg, response.status, None, sounds_of(response) if chosen is None else None)

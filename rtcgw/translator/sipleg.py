@@ -55,7 +55,7 @@ from rtcgw.model.reason import Reason
 from rtcgw.sip.dialog import Dialog, DialogId
 from rtcgw.sip.headers import HeaderError
 from rtcgw.sip.message import Message, Request, Response, make_response
-from rtcgw.sip.parties import asserted
+from rtcgw.sip.parties import known, renamed
 from rtcgw.sip.reasons import of_bye
 from rtcgw.sip.transaction import ClientTransaction, Failure, IClientUser, IServerUser, ServerTransaction
 from rtcgw.translator import siptimer
@@ -182,7 +182,7 @@ class SipLeg:
         self.policy = policy
         self.redirects: Redirects | None = None  # made with the first 3xx: most calls have none
         self.shown = ""
-        """The key of the party at the other end, as the parent knows it."""
+        """The key of the party at the other end, as the parent knows it; empty until somebody asks."""
         self.barred: frozenset[str] = frozenset()
         """Outgoing: option tags that the callee has refused."""
         self.ack: Request | None = None
@@ -411,6 +411,7 @@ class SipLeg:
         """A re-INVITE or UPDATE. One without an offer can cross no offer of ours (RFC 3311 §5.2)."""
         if request.method == "UPDATE" and sdp_of(request) is None:
             if self.change.begin(tx):
+                self.meet(request)
                 self.change.accept(None)
         else:
             self.asking.theirs(tx, request)
@@ -433,8 +434,12 @@ class SipLeg:
 
         RFC 3325 §9.1, in a 2xx to our INVITE and in the peer's changes: after a forwarding or a transfer beyond us.
         """
-        party = asserted(message)
-        if party is not None and party.key != self.shown:
+        if self.dialog is None or "p-asserted-identity" not in message.headers:
+            return
+        if not self.shown and self.invite is not None:
+            self.shown = known(self.invite)
+        party = renamed(message, self.shown)
+        if party is not None:
             self.shown = party.key
             self.report(Connected(party))
 

@@ -48,9 +48,10 @@ _RELIABLE = frozenset({"100rel"})
 
 def place(leg: SipLeg, setup: Setup) -> None:
     """Send the INVITE."""
-    leg.setup, leg.shown = setup, setup.callee.key
+    leg.setup = setup
     invite = _invite(leg, setup)
     if invite is not None:
+        leg.shown = invite.to.uri.key
         send(leg, invite)
 
 

@@ -26,7 +26,7 @@ from rtcgw.model.reason import Reason
 from rtcgw.sip.dialog import DialogId
 from rtcgw.translator.sipdialog import FORK_LIMIT, place_of
 from rtcgw.translator.sipstate import State
-from tests.translator.sipbench import OURS, UacBench
+from tests.translator.sipbench import OURS, UacBench, UasBench
 
 ALLOW = "INVITE, ACK, BYE, UPDATE"
 HUSH = Progress(Stage.TRYING, another=True)
@@ -422,11 +422,45 @@ class AnswerTests(ForkCase):
             bench.response(200, "a", p_asserted_identity=header)
             self.assertEqual(self.news()[1:], [] if party is None else [Connected(party)])
         bench.request("UPDATE", None, ("p-asserted-identity", "<sip:carol@ims.test>"))
-        bench.request("INVITE", "x", ("p-asserted-identity", "<sip:dave@ims.test>"))
-        self.assertEqual(self.news()[0], Connected(Identity("sip:dave@ims.test")))
+        bench.request("INVITE", "x", ("p-asserted-identity", "<sip:dave@ims.test>, <tel:+15550009>"))
+        bench.request("UPDATE", None, ("p-asserted-identity", "<sip:dave@ims.test>"))
+        told = [event for event in self.news() if isinstance(event, Connected)]
+        self.assertEqual([each.party.uri for each in told], ["sip:carol@ims.test", "sip:dave@ims.test"])
         bench = self.begin()
         bench.response(200, "a", p_asserted_identity="<sip:carol@ims.test>", privacy="id")
         self.assertEqual(self.news()[1:], [Connected(ANONYMOUS)])
+
+    def test_the_same_by_number(self) -> None:
+        """Who was called by number and is asserted by number and address is nobody else."""
+        bench = UacBench()
+        bench.setup(target="tel:+15550002")
+        bench.response(200, "a", p_asserted_identity="<sip:gw@ims.test>, <tel:+1-555-0002>")
+        self.assertEqual(len(bench.heard), 1)
+
+    def test_caller_renamed(self) -> None:
+        """The caller of a call that we were given is another one after a transfer; who hides stays hidden."""
+        for headers, told in (
+            ((), ["sip:new@ims.test"]),
+            ((("p-asserted-identity", "<sip:new@ims.test>"),), []),
+            ((("privacy", "id"),), []),
+        ):
+            bench = UasBench(headers=headers)
+            bench.leg.deliver(Accept(Description(Kind.ANSWER, "final")))
+            bench.ack()
+            for name in ("new", "new"):
+                bench.request("UPDATE", None, ("p-asserted-identity", f"<sip:{name}@ims.test>"))
+            parties = [event.party.uri for event in bench.heard if isinstance(event, Connected)]
+            self.assertEqual(parties, told)
+
+    def test_changed_meanwhile(self) -> None:
+        """A 1xx that repeats what a change has replaced since does not bring it back."""
+        bench = self.bench
+        bench.response(183, "a", rseq=1, tag="a")
+        bench.request("UPDATE", "a2", tag="a")
+        bench.leg.deliver(UpdateAccept(Description(Kind.ANSWER, "ours")))
+        self.news()
+        bench.response(180, "a", rseq=2, tag="a")
+        self.assertEqual(self.news(), [Progress(Stage.RINGING)])
 
     def test_why_it_ended(self) -> None:
         """What the callee's network says about a refusal and about a BYE is told."""

@@ -72,6 +72,7 @@ class Inspector:
             {
                 "session": view.session,
                 "state": view.state,
+                "now": _doing(view),
                 "seconds": int(view.age),
                 "caller": view.caller,
                 "callee": view.callee,
@@ -190,6 +191,17 @@ def _stream(stream: Stream) -> str:
     )
     shown = ((before, f"{value:.1f}" if isinstance(value, float) else value, after) for before, value, after in known)
     return ", ".join(f"{before}{value}{after}" for before, value, after in shown if value is not None)
+
+
+def _doing(view: CallView) -> str:
+    """What is going on in a call beside talking: holds, pages that reload, parties that are moved here."""
+    found = [f"{party} holds" for party in view.holders]
+    for party, leg in zip(("caller", "callee"), view.legs, strict=True):
+        if leg.state == "Reloading":
+            found.append(f"{party} away")
+        if leg.kind == "moved":
+            found.append(f"{party} moves")
+    return ", ".join(found)
 
 
 def _worst(media: MediaStats) -> str:

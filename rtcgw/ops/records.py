@@ -23,8 +23,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Final, get_type_hints
 
+from attrs import fields
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
@@ -123,6 +124,12 @@ class Records:
 
     def _count(self, what: str, number: int = 1) -> None:
         self.counters[what] = self.counters.get(what, 0) + number
+
+
+def described() -> list[tuple[str, str]]:
+    """The fields of a record and what they mean, for the documentation."""
+    hints = get_type_hints(CallRecord, include_extras=True)
+    return [(each.name, hints[each.name].__metadata__[0]) for each in fields(CallRecord)]
 
 
 def _line(record: CallRecord) -> bytes:

@@ -215,6 +215,7 @@ class Call:
             path=self.path,
             legs=(self.caller.view(), self.callee.view()),
             media=self.media.stats(),
+            holders=self.story.holders,
         )
 
     # -- the set-up ------------------------------------------------------------------------

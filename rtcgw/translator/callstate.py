@@ -68,3 +68,5 @@ class CallView:
     """The steps of Fig. 6 that placed it."""
     legs: tuple[LegView, LegView]
     media: MediaStats
+    holders: tuple[str, ...] = ()
+    """Who of `caller`, `callee` has put the other one on hold."""

@@ -123,6 +123,11 @@ class Milestones:
         elif not self._holders:
             self.held += now - self._held_since
 
+    @property
+    def holders(self) -> tuple[str, ...]:
+        """Who has put the other one on hold now."""
+        return tuple(party.value for party in Party if party in self._holders)
+
     def held_until(self, now: float) -> float:
         """Seconds on hold, a hold that still lasts among them."""
         return self.held + (now - self._held_since if self._holders else 0.0)

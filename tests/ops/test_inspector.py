@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from attrs import evolve
 from twisted.trial.unittest import TestCase
 
 from rtcgw.media.backend import MediaStats, Stream
@@ -41,12 +42,24 @@ class InspectorTests(TestCase):
     def test_calls(self) -> None:
         """The oldest call stands first, each on one line under its columns."""
         lines = self.inspector(view(), view("older", 99.0)).calls().splitlines()
-        self.assertEqual(
-            lines[0].split(), ["session", "state", "seconds", "caller", "callee", "path", "codec", "mos", "media"]
-        )
+        columns = "session state now seconds caller callee path codec mos media"
+        self.assertEqual(lines[0].split(), columns.split())
         self.assertTrue(lines[1].startswith("older "))
         self.assertEqual(lines[2].split()[:4], ["x7abcdef", "InCall", "12", "alice"])
         self.assertEqual(self.inspector().calls(), "no calls")
+
+    def test_doings(self) -> None:
+        """Who holds, whose page is away, who is being moved, in one column."""
+        plain = view()
+        legs = evolve(plain.legs[0], state="Reloading"), evolve(plain.legs[1], kind="moved")
+        busy = evolve(plain, legs=legs, holders=("callee",))
+        self.assertIn(" callee holds, caller away, callee moves ", self.inspector(busy).calls())
+
+    def test_records(self) -> None:
+        """What has ended of late."""
+        records = evolve(self.inspector(), show_records=lambda: [{"session": "x1", "reason": "busy"}]).records()
+        self.assertEqual(records.split(), ["session", "reason", "x1", "busy"])
+        self.assertEqual(self.inspector().records(), "no call has ended yet")
 
     def test_one_call(self) -> None:
         """call(id) shows both legs, their timers and last messages; the beginning of the id is enough."""

@@ -13,7 +13,7 @@ from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from rtcgw.config import Records as Settings
-from rtcgw.ops.records import BATCH, PERIOD, QUEUE, RETRY, SHOWN, Records
+from rtcgw.ops.records import BATCH, PERIOD, QUEUE, RETRY, SHOWN, Records, described
 from rtcgw.translator.record import CallRecord
 
 
@@ -171,3 +171,11 @@ class RecordsTests(SynchronousTestCase):
         self.assertEqual((len(rows), rows[0]["session"], rows[0]["talked"]), (SHOWN, f"s{SHOWN + 4}", 1.2))
         records.stop()
         self.assertEqual(list(self.folder.iterdir()), [])
+
+
+class WrittenTests(SynchronousTestCase):
+    def test_every_field(self) -> None:
+        """The operator's guide has each field, in order, in the words of the class."""
+        guide = (Path(__file__).parent.parent.parent / "docs" / "operations.md").read_text("utf-8")
+        table = "\n".join(f"| `{name}` | {meaning} |" for name, meaning in described())
+        self.assertIn(f"| field | meaning |\n|---|---|\n{table}\n\n", guide)

@@ -40,7 +40,7 @@ class LegView:
     call_id: str = ""
     """SIP Call-ID."""
     agent: str = ""
-    """What the peer calls itself (User-Agent), where it has said so."""
+    """What the peer calls itself (User-Agent, Server), where it has said so."""
 
 
 class ILegParent(Interface):

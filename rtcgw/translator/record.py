@@ -152,7 +152,7 @@ class CallRecord:
     caller_profile: Annotated[str, "The subscription through which the caller's side of the core is reached."] = ""
     caller_access: Annotated[str, "The caller's media: `web`, `web without ICE`, `core`."] = ""
     caller_call_id: Annotated[str, "SIP Call-ID of the caller's side."] = ""
-    caller_agent: Annotated[str, "User-Agent of the caller's side."] = ""
+    caller_agent: Annotated[str, "What the caller's phone or network calls itself (User-Agent)."] = ""
 
     callee: Annotated[str, "Whom the caller asked for."]
     connected: Annotated[str | None, "Who answered in fact, where the network has said so."] = None
@@ -160,7 +160,7 @@ class CallRecord:
     callee_profile: Annotated[str, "The subscription through which the callee's side of the core is reached."] = ""
     callee_access: Annotated[str, "The callee's media, as the caller's."] = ""
     callee_call_id: Annotated[str, "SIP Call-ID of the callee's side."] = ""
-    callee_agent: Annotated[str, "User-Agent of the callee's side."] = ""
+    callee_agent: Annotated[str, "What the callee's phone or network calls itself (Server), once it has answered."] = ""
     history: Annotated[tuple[str, ...], "Whom the call was meant for before it was sent on (RFC 7044)."] = ()
     referred_by: Annotated[str | None, "Who asked for this call by a transfer (RFC 3892)."] = None
 

@@ -117,6 +117,7 @@ class SipLeg:
     __slots__ = (
         "access",
         "ack",
+        "agent",
         "answers",
         "asking",
         "barred",
@@ -187,6 +188,8 @@ class SipLeg:
         """Outgoing: option tags that the callee has refused."""
         self.ack: Request | None = None
         """Outgoing: the ACK sent, kept for retransmitted 2xx."""
+        self.agent = ""
+        """Outgoing: what calls itself the server that has answered (RFC 3261 §20.35)."""
         self.owed = 0
         """Outgoing: PRANSWERs whose OK is still owed to the caller."""
         self.answers: Answers | None = None
@@ -207,7 +210,7 @@ class SipLeg:
         self.thread: Thread | None = None
         """What it was told since then, and before."""
         self.history: deque[str] = deque(maxlen=HISTORY)
-        self.machine = Machine(table, self, clock)
+        self.machine: Machine[State, Input] = Machine(table, self, clock)
 
     # -- orders ----------------------------------------------------------------------------
 
@@ -240,7 +243,7 @@ class SipLeg:
             details=details,
             profile=self.port.profile,
             call_id="" if invite is None else invite.call_id,
-            agent="" if invite is None or self.answers is None else invite.get("user-agent") or "",
+            agent=self.agent if invite is None or self.answers is None else invite.get("user-agent") or "",
         )
 
     # -- news ------------------------------------------------------------------------------

@@ -243,6 +243,7 @@ def _won(leg: SipLeg, response: Response) -> bool:
         _release(leg, None)
     dialog = leg.early.take(response.to.tag or "") or leg.early.dialog(leg.invite, response)
     dialog.confirm(response)
+    leg.agent = response.get("server") or ""
     _drop_early(leg, dialog.id)
     return leg.enter(dialog)
 

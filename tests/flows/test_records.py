@@ -30,7 +30,7 @@ class RecordTests(FlowCase):
         self.rig.phone(lambda call: call.ring())
         session = self.alice.call(ECHO)
         self.rig.advance(5)
-        self.rig.call.answer("final")
+        self.rig.call.respond(200, "OK", "final", ("Server", "Echo/1"))
         self.rig.advance(60)
         self.alice.send("HANGUP", session=session)
         self.rig.advance()
@@ -46,6 +46,7 @@ class RecordTests(FlowCase):
             callee_profile="main",
             callee_access="core",
             callee_call_id=self.rig.call.invite.call_id,
+            callee_agent="Echo/1",
             reason="hangup",
             side="caller",
             quality={"media": "marked"},

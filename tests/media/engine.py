@@ -25,7 +25,7 @@ class Call:
     """Tag to the ufrag that it has shown."""
     packets: dict[str, int] = field(factory=dict)
     """Tag to packets of sound, for `query`; set by a test."""
-    blocked: str = ""
+    blocked: set[str] = field(factory=set)
     """Whose media are not passed on."""
 
 
@@ -41,6 +41,8 @@ class FakeEngine:
     lose: int = 0
     """Answers still to be lost."""
     refuse: str = ""
+    unplayable: str = ""
+    """A file that it cannot play."""
     full: bool = False
     requests: list[Reply] = field(factory=list)
     """Each new request, in order."""
@@ -99,8 +101,12 @@ class FakeEngine:
             return {"result": "error", "error-reason": "Unknown call-id"}
         call = self.calls[name]
         if command in ("block media", "unblock media"):
-            call.blocked = str(request["from-tag"]) if command == "block media" else ""
+            changed = {str(request["from-tag"])}
+            call.blocked = call.blocked | changed if command == "block media" else call.blocked - changed
             return {"result": "ok"}
+        if command in ("play media", "stop media", "play DTMF"):
+            refused = command == "play media" and request["file"] == self.unplayable
+            return {"result": "error", "error-reason": "no file"} if refused else {"result": "ok"}
         if command == "delete":
             del self.calls[name]
         if command in ("delete", "query"):

@@ -214,9 +214,9 @@ class TestEarly(Changing):
             self.now(session.offer(Party.CALLER, phone_sdp("0 101")))
             name = next(reversed(self.engine.calls))
             self.now(session.answer(Party.CALLEE, page("audio"), False))
-            self.assertEqual(self.engine.calls[name].blocked, "callee")
+            self.assertEqual(self.engine.calls[name].blocked, {"callee"})
             self.now(session.answer(Party.CALLEE, final, True))
-            self.assertEqual(self.engine.calls[name].blocked, "")
+            self.assertEqual(self.engine.calls[name].blocked, set())
 
     def test_second_way(self) -> None:
         """The phone refuses encryption: the fallback's offer is plain, under the same ports, and there is no third."""

@@ -278,7 +278,7 @@ class TestFigures(Several):
         held = session.reoffer(Party.CALLEE, phone_sdp("0 126", "inactive"))
         self.network.spend(25)
         assert isinstance(held, Deferred)
-        self.assertEqual(self.news[-1].state, News.HEARD, "who is held is not expected to send")
+        self.assertEqual(self.news[-2:], [MediaNews(Party.CALLEE, News.HEARD), MediaNews(Party.CALLEE, News.HELD)])
         session.reoffer(Party.CALLEE, phone_sdp("0 126"))
         self.network.spend(25)
         self.assertEqual({news.party for news in self.told(News.LOST)}, set(Party))

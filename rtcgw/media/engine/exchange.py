@@ -63,8 +63,8 @@ class Exchange:
         """The engine knows both tags."""
         self._places = places
         self._has_place = False
-        self.is_muted = False
-        """The engine passes on nothing that the browser says."""
+        self.injects = False
+        """The engine is to say keys in this call."""
 
     # -- what is told ------------------------------------------------------------------------------------------
 
@@ -86,7 +86,7 @@ class Exchange:
     def expects(self, party: Party) -> bool:
         """Whether the party should be sending sound."""
         mine, other = self.sides[party].lines.get(AUDIO), self.sides[party.other].lines.get(AUDIO)
-        if mine is None or other is None:
+        if mine is None or other is None or any(side.held for side in self.sides.values()):
             return False
         return (mine.direction or Direction.SENDRECV).sends and (other.direction or Direction.SENDRECV).receives
 
@@ -130,7 +130,7 @@ class Exchange:
     def moved(self, ask: Ask) -> None:
         """Another engine has the call from now on, and knows nothing of it."""
         self.ask = ask
-        self.is_met = self.is_muted = False
+        self.is_met = False
 
     async def offer(self, origin: Party, settled: bool = False, instead: Mapping[str, Media] | None = None) -> Lines:
         """Show an offer of `origin`; the engine's lines for the other party. `instead`: lines shown for its own."""
@@ -174,18 +174,6 @@ class Exchange:
         self.is_met = True
         self._hold_place(self._converts(origin, lines))
         return lines
-
-    async def mute(self, is_muted: bool) -> None:
-        """Have the engine keep to itself what the browser says, or pass it on again."""
-        if is_muted is not self.is_muted:
-            command = "block media" if is_muted else "unblock media"
-            await self._request({"command": command, "call-id": self.call, "from-tag": self.web.value})
-            self.is_muted = is_muted
-
-    async def unmuted(self, told: str) -> str:
-        """The early answer that made us tell somebody `told` has become the final one."""
-        await self.mute(False)
-        return told
 
     async def early_answer(self, origin: Party) -> Lines:
         """Show an answer made up for `origin`, which has said nothing; the engine's lines for the one who offered."""
@@ -236,6 +224,10 @@ class Exchange:
         return kept or mine
 
     def _shown(self, origin: Party, line: Media, codecs: Sequence[Codec], direction: Direction | None) -> Media:
+        if origin is self.web and self.sides[origin].held:
+            # Where both hold, the stream is idle (RFC 3264 §8.4); else the phone may be sent something.
+            wish = (direction or line.direction or Direction.SENDRECV).deaf
+            direction = wish if self.sides[self.core].takes else Direction.INACTIVE
         shown = with_codecs(line, codecs, direction)
         if origin is self.core:
             shown.proto = self._profile("crypto" in line.attributes)
@@ -273,14 +265,14 @@ class Exchange:
             message["to-tag"] = offerer.other.value
         message["sdp"] = enginelines.engine_text(shown)
         if origin is self.web:
-            message.update(engineflags.for_core(self._profile()))
+            message.update(engineflags.for_core(self._profile(), self.injects))
         else:
-            message.update(engineflags.for_web(command, self._has_ice))
+            message.update(engineflags.for_web(command, self._has_ice, self.injects))
         message.update(more or {})
-        reply = await self._request(message)
+        reply = await self.request(message)
         return self._read(command, reply)
 
-    async def _request(self, message: Mapping[str, Value]) -> Reply:
+    async def request(self, message: Mapping[str, Value]) -> Reply:
         """The engine's reply. Raises `MediaError` for all but `ok`."""
         command = message["command"]
         try:

@@ -44,20 +44,24 @@ _CORE: Flags = {"ICE": "remove", "DTLS": "off", "rtcp-mux": ["demux"], "replace"
 
 
 @cache
-def for_web(command: str, has_ice: bool) -> Flags:
-    """Flags for a description that a browser gets; `command` is `offer` or `answer`.
+def for_web(command: str, has_ice: bool, injects: bool = False) -> Flags:
+    """Flags for a description that a browser gets; `command` is `offer` or `answer`. `injects`: keys are to be said.
 
     Without ICE the engine learns where the client is from its first packets.
     """
     mux = ["require"] if command == "answer" else ["offer", "require"]
-    return _encoded({**_WEB, "ICE": "force" if has_ice else "remove", "rtcp-mux": mux, "flags": _LATCHED})
+    return _encoded({**_WEB, "ICE": "force" if has_ice else "remove", "rtcp-mux": mux, "flags": _flags(injects)})
 
 
 @cache
-def for_core(profile: str) -> Flags:
+def for_core(profile: str, injects: bool = False) -> Flags:
     """Flags for a description that the core gets. `profile`: RTP/AVP, RTP/AVPF, RTP/SAVP or RTP/SAVPF."""
     sdes = _OTHER_SUITES if profile in SECURED else ["off"]
-    return _encoded({**_CORE, "transport-protocol": profile, "SDES": sdes, "flags": _LATCHED})
+    return _encoded({**_CORE, "transport-protocol": profile, "SDES": sdes, "flags": _flags(injects)})
+
+
+def _flags(injects: bool) -> list[str]:
+    return [*_LATCHED, "inject-DTMF"] if injects else _LATCHED
 
 
 def _encoded(flags: Flags) -> Flags:

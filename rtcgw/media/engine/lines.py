@@ -26,6 +26,8 @@ from rtcgw.model.defaults import SDP_SESSION_NAME
 from rtcgw.model.peer import PeerProfile, Srtp
 
 NOWHERE = "0.0.0.0"  # noqa: S104 - written into a description, not bound
+_NOWHERE = frozenset({NOWHERE, "::"})
+"""Where a phone says that it is which holds in the old way (RFC 2543)."""
 SECURED = {"RTP/SAVP": "RTP/AVP", "RTP/SAVPF": "RTP/AVPF"}
 """Profiles whose keys stand in the description, and the same without."""
 SUITES = ("AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32")
@@ -79,11 +81,28 @@ class Side:
     """Its lines are its own, not made up for it."""
     fixed: bool = False
     """The places are fixed by an offer of ours."""
+    held: bool = False
+    """It holds the other side, not by its description but by what it asked of the gateway."""
 
     @property
     def on_web(self) -> bool:
         """A browser's side."""
         return self.access is not Access.CORE
+
+    @property
+    def takes(self) -> bool:
+        """Whether it takes sound, as far as its description says; a phone that does not holds the other side."""
+        line = self.lines.get(AUDIO)
+        if line is None:
+            return True
+        nowhere = not self.on_web and line.host in _NOWHERE
+        return (line.direction or Direction.SENDRECV).receives and not nowhere
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether it holds the other side and sends nothing in the meantime."""
+        line = self.lines.get(AUDIO)
+        return line is not None and not self.takes and not (line.direction or Direction.SENDRECV).sends
 
     def has(self, kind: str) -> bool:
         """Whether it has a line of this kind in use."""
@@ -120,6 +139,7 @@ class Side:
             self.waits,
             self.real,
             self.fixed,
+            self.held,
         )
 
     def place(self, kind: str, proto: str) -> None:

@@ -22,6 +22,7 @@ from zope.interface import implementer
 
 from rtcgw.media import sockets
 from rtcgw.media.backend import Access, IMediaBackend, IMediaSession, MediaError, MediaStats, OnNews
+from rtcgw.media.engine.interlude import Jukebox
 from rtcgw.media.engine.ng import NgClient
 from rtcgw.media.engine.node import NgNode
 from rtcgw.media.engine.session import EngineSession
@@ -66,6 +67,7 @@ class RtpengineBackend:
         self.counters = self.client.counters
         self.clock = clock
         self.places = Places(settings.transcodes)
+        self.jukebox = Jukebox(settings.music)
         self._mark = f"rtcgw-{settings.instance}-"
         self.nodes = [NgNode(self.client, address, clock, settings.ping, self._mark) for address in settings.nodes]
         self.sessions: dict[SessionId, EngineSession] = {}

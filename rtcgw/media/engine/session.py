@@ -11,7 +11,7 @@ Work for one session is done in turn (`turns.py`).
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
 from attrs import evolve
@@ -37,11 +37,13 @@ from rtcgw.media.engine import lines as enginelines
 from rtcgw.media.engine import stats as enginestats
 from rtcgw.media.engine.codecs import AUDIO, DTMF, VIDEO
 from rtcgw.media.engine.exchange import Exchange, FullError, SilentError
+from rtcgw.media.engine.interlude import Interlude, Jukebox
 from rtcgw.media.engine.lines import Heard, Side
 from rtcgw.media.engine.ng import NgError, Reply
 from rtcgw.media.engine.node import NgNode
 from rtcgw.media.engine.stats import Hearing
 from rtcgw.media.engine.turns import EngineState, Turns
+from rtcgw.media.holds import Held
 from rtcgw.media.packets.transcode import Places
 from rtcgw.media.sdp import Direction
 from rtcgw.model.identity import SessionId
@@ -61,6 +63,7 @@ class Terms(Protocol):
 
     clock: IReactorTime
     places: Places
+    jukebox: Jukebox
 
     def place(self, but: Sequence[NgNode] = ()) -> NgNode | None:
         """The engine for a new call or one that moves, none of `but`; None where there is none."""
@@ -87,6 +90,8 @@ class EngineSession:
         self.call = call
         self.node = node
         self.exchange = Exchange(call, parties, peer, terms.places, node.ask)
+        self.interlude = Interlude(self.exchange, terms.jukebox)
+        self._held = Held(self._tell)
         self._on_news = on_news
         self._terms = terms
         self._open: Party | None = None
@@ -120,9 +125,9 @@ class EngineSession:
         told = self._told
         if told is not None and told[:2] == (origin, sdp):
             self._is_final = self._is_final or final
-            return (
-                self.turns.run(lambda: self.exchange.unmuted(told[2])) if final and self.exchange.is_muted else told[2]
-            )
+            if final and self.interlude.is_muted:
+                return self.turns.run(lambda: self.interlude.unmuted(str(self.node), told[2]))
+            return told[2]
         heard = self._hear(origin, sdp)
         self._is_final = self._is_final or final
         if self._open is not origin.other or not self._side(origin.other).real:
@@ -186,12 +191,19 @@ class EngineSession:
     # -- IMediaSession: the rest -------------------------------------------------------------------------------
 
     def hold(self, by: Party, on: bool) -> Result:
-        """See `IMediaSession`."""
-        raise MediaError(Reason.CONFLICT, "not now")
+        """See `IMediaSession`. A phone is told, a browser need not be."""
+        both = all(side.real for side in self.exchange.sides.values())
+        if self._proposed is not None or not (self._is_final and both):
+            raise MediaError(Reason.CONFLICT, "a change is under way, or the call is not answered")
+        if on is self._side(by).held:
+            return ""
+        return self.turns.run(lambda: self._apart(by, on))
 
     def press(self, target: Party, digits: str, duration: int) -> bool:
-        """See `IMediaSession`."""
-        return False
+        """See `IMediaSession`. A page is told of keys by signalling."""
+        if target is self.exchange.web or not (self.exchange.is_met and self.interlude.takes_keys(digits)):
+            return False
+        return self._later(lambda: self.interlude.press(digits, duration))
 
     def shows(self, party: Party) -> bool:
         """See `IMediaSession`."""
@@ -250,7 +262,8 @@ class EngineSession:
             lines = await self.exchange.answer(origin)
             if self.exchange.has_lost_keys():
                 _, lines = await self.exchange.again(origin.other, mirrored=False)
-        await self.exchange.mute(origin is Party.CALLEE and self._side(origin).on_web and not self._is_final)
+        is_muted = origin is Party.CALLEE and self._side(origin).on_web and not self._is_final
+        await self._settle_holds(origin, is_muted=is_muted)
         other = self._side(origin.other)
         text = other.origin.text if self._is_quiet else self.exchange.write(origin.other, lines, offering=False)
         self._told = (origin, sdp, text)
@@ -273,6 +286,7 @@ class EngineSession:
             self.exchange.take(origin, heard)
             # Shown as the answer: as an offer of a browser's with another ufrag it would change the engine's own.
             await self.exchange.again(origin.other)
+        await self._settle_holds(origin)
         self._moved.discard(origin)
         mine.fixed = False
         return other.origin.text
@@ -293,6 +307,7 @@ class EngineSession:
             self.exchange.take(origin, heard)
             _, lines = await self.exchange.again(origin)
         self._told = None
+        await self._settle_holds(origin, is_offer=True)
         return Reoffer(answer=self.exchange.write(origin, lines, offering=False))
 
     async def _asked(self, origin: Party, heard: Heard) -> Reoffer:
@@ -313,7 +328,35 @@ class EngineSession:
         _, lines = await self.exchange.again(origin.other, mirrored=False)
         self._proposed = None
         self._side(origin).fixed = False
+        await self._settle_holds(origin)
         return self.exchange.write(origin.other, lines, offering=False)
+
+    async def _apart(self, by: Party, on: bool) -> str:
+        """A hold, or its end. What the engine is shown of a browser that holds says so, so the phone is told."""
+        if by is self.exchange.core:
+            self._side(by).held = on
+            await self.interlude.settle(str(self.node))
+            return ""
+        with self._kept(self._settled) as before:
+            self._side(by).held = on
+            lines = await self.exchange.offer(by, settled=True)
+            text = self.exchange.write(by.other, lines, offering=True)
+        self._proposed = by, before
+        self._open = self._told = None
+        self._side(by.other).fixed = True
+        return text
+
+    async def _settle_holds(self, origin: Party, is_offer: bool = False, is_muted: bool | None = None) -> None:
+        """Who hears whom now, and who music. Word of the phone's own hold, where it has described more than its
+        first answer (`is_muted`) and less than was asked (RFC 6337 §5.3)."""
+        await self.interlude.settle(str(self.node), is_muted)
+        side = self._side(origin)
+        told = side.told.get(AUDIO)
+        if not side.on_web and (is_offer or told is None or (told.direction or Direction.SENDRECV).sends):
+            self._held.said(origin, not side.takes, quietly=is_muted is not None)
+
+    def _tell(self, news: MediaNews) -> None:
+        self._on_news(news)
 
     async def _offered_again(self) -> str:
         offered, _ = await self.exchange.again(self.exchange.core)
@@ -325,6 +368,7 @@ class EngineSession:
         """Bring the engine to what both sides are."""
         try:
             await self.exchange.again(self.exchange.core)
+            await self.interlude.settle(str(self.node))
         except MediaError as error:
             log.warn("call {session}: not brought back: {error}", session=self.id, error=error.detail)
 
@@ -345,6 +389,7 @@ class EngineSession:
         try:
             # Offered to the browser from the core's side: that text leaves the roles of the handshake open.
             offered, answered = await exchange.again(exchange.core)
+            await self.interlude.settle(str(node))
         except MediaError as error:
             log.warn("call {session}: {detail}, and {error}", session=self.id, detail=detail, error=error.detail)
             node.sessions.pop(self.call, None)
@@ -408,11 +453,15 @@ class EngineSession:
         self.node = node
         node.sessions[self.call] = self
         self.exchange.moved(node.ask)
+        self.interlude.moved()
 
-    def _later(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Work that nobody waits for."""
-        with suppress(MediaError):  # closed, or so much to do that this makes no difference
+    def _later(self, work: Callable[[], Coroutine[Any, Any, None]]) -> bool:
+        """Work that nobody waits for. False: the session is closed, or has so much to do that it is left out."""
+        try:
             self.turns.run(work).addErrback(self._failed)
+        except MediaError:
+            return False
+        return True
 
     def _failed(self, failure: Failure) -> None:
         if not failure.check(MediaError):

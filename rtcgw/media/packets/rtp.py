@@ -30,8 +30,9 @@ _EVENT = 256
 """Set beside the second octet to be written of a telephone event, so that none is passed on unseen."""
 KEYS = "0123456789*#ABCD"
 """By event code (RFC 4733 §3.2)."""
-_KEY_GAP = 0.03
-"""Seconds between the beginnings of two keys; what comes faster was not pressed."""
+_KEY_GAP, _KEY_BURST = 0.05, 0.5
+"""Seconds between the beginnings of two keys on average, and how far they may be ahead of that after a stall of the
+network; what comes faster was not pressed."""
 _RATES = {"audio": 8000, "video": 90000}
 """Clock in Hz where the codec does not say."""
 
@@ -90,7 +91,7 @@ class Timeline:
         self._own: tuple[int, int] | None = None
         """Sequence number and timestamp of what the gateway said last by itself; None while the source speaks."""
         self._key: tuple[int, float, bool] | None = None
-        """Timestamp of the source's last key, when it came, and whether it is over."""
+        """Timestamp of the source's last key, when the next one may come, and whether it is over."""
         self.on_key: Callable[[str], object] | None = None
         """Told of each key that the source presses; set before anything is agreed."""
         self.made: list[bytes] = []
@@ -227,13 +228,18 @@ class Timeline:
         if len(packet) < 16 or packet[12] >= len(KEYS):
             return
         over = packet[13] > 127
-        before, self._key = self._key, (ts, now, over)
-        if before is not None:
-            newer = (ts - before[0]) & 0xFFFFFFFF
+        if self._key is None:
+            self._key = ts, now + _KEY_GAP, over
+        else:
+            last, due, ended = self._key
+            newer = (ts - last) & 0xFFFFFFFF
             if newer == 0 or newer >= 0x80000000:
-                self._key = before[0], before[1], before[2] or over
+                self._key = last, due, ended or over
                 return
-            if now - before[1] < _KEY_GAP or not (before[2] or packet[1] > 127):
+            due = max(due, now) + _KEY_GAP
+            is_key = due - now <= _KEY_BURST and (ended or packet[1] > 127)
+            self._key = ts, due if is_key else due - _KEY_GAP, over
+            if not is_key:
                 return
         if self.on_key is not None:
             self.on_key(KEYS[packet[12]])

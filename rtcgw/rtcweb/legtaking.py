@@ -5,9 +5,12 @@
 
 Either way the page brings a fresh description, and the call decides it like any change. Two cases must wait:
 
-    not answered yet   the page hears WAITING, and RINGING where it rings, as if it had just placed the call; its offer
-                       waits for the answer (`recalling`)
-    another offer of the user's is being decided    the new one waits for that (`returning`)
+    not answered yet            the page hears WAITING, and RINGING where it rings, as if it had just placed the call;
+                                its offer waits for the answer (`recalling`)
+    another offer is decided    the new one waits for that (`returning`)
+
+The old offer is not withdrawn for the new one's sake. A phone cannot be relied on to give it back (an UPDATE has no
+CANCEL); and the other page's ANSWER may be on its way already, and would pass for one to the new offer.
 
 Before the answer a new offer cannot take the place of the first: that one is with the called already, whose answer is
 going to be an answer to it, and media that have one side only cannot be changed. To wait costs one exchange with the

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rtcgw.media.backend import News, Party
 from tests.flows.case import FlowCase
 from tests.flows.rig import ECHO
 
@@ -93,7 +94,7 @@ class LostPageTests(FlowCase):
         self.assertEqual(self.rig.ladder[0], "core <- CANCEL")
 
     def test_ringing_page_lost(self) -> None:
-        """A page that rings may be reloading: the phone rings on for the grace time, then hears that nobody is there."""
+        """A page that rings may be reloading: the phone rings on for the grace time, then hears 480."""
         phone = self.rig.ring()
         self.alice.send("RINGING", session=self.alice.invited)
         self.rig.advance()
@@ -103,6 +104,39 @@ class LostPageTests(FlowCase):
         self.rig.advance(0.2)
         assert phone.final is not None
         self.assertEqual(phone.final.status, 480)
+
+    def test_media_lost_meanwhile(self) -> None:
+        """The old page's media count as lost while it is away: that is no news, its time is the grace time."""
+        session = self.talking()
+        self.alice.drop()
+        self.rig.news(News.LOST, Party.CALLER)
+        again = self.rig.page("alice", "again")
+        again.send("OFFER", session=session, sdp="restart")
+        self.rig.advance()
+        self.assertFalse(self.rig.call.ended)
+        self.rig.news(News.LOST, Party.CALLER)
+        self.assertTrue(self.rig.call.ended)
+
+    def test_other_media_lost_meanwhile(self) -> None:
+        """The phone's own are another matter."""
+        self.talking()
+        self.alice.drop()
+        self.rig.news(News.LOST, Party.CALLEE)
+        self.assertTrue(self.rig.call.ended)
+
+    def test_early_media_lost(self) -> None:
+        """A called page had connected early and is lost; the page that comes in its stead rings on."""
+        phone = self.rig.ring()
+        self.alice.send("PRANSWER", session=self.alice.invited, sdp="early")
+        self.alice.drop()
+        self.rig.news(News.LOST, Party.CALLEE)
+        again = self.rig.page("alice", "again")
+        self.rig.advance(60)
+        self.assertIsNone(phone.final)
+        again.answer(again.invited, "again's")
+        self.rig.advance()
+        self.rig.news(News.LOST, Party.CALLEE)
+        self.assertTrue(phone.ended)
 
     def test_logout(self) -> None:
         """Logging out is no loss: the call ends at once."""

@@ -99,6 +99,12 @@ class InspectorTests(TestCase):
         self.assertEqual(self.inspector(view()).drain(), "no new calls are taken; 1 still run")
         self.assertEqual(self.drained, ["drain"])
 
+    def test_reconnect(self) -> None:
+        """reconnect() is for everybody or for one user, and says how many pages that concerns."""
+        inspector = evolve(self.inspector(view()), start_reconnect=lambda user: 12 if user is None else 1)
+        self.assertEqual(inspector.reconnect(), "12 connections are asked to reconnect")
+        self.assertEqual(inspector.namespace()["reconnect"]("alice"), "1 connections are asked to reconnect")
+
     def test_secrets_are_not_shown(self) -> None:
         """A column or detail that sounds like a secret does not appear, whoever put it there."""
         self.assertNotIn("swordfish", self.inspector(view()).call("x7"))

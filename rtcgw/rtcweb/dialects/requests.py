@@ -42,7 +42,10 @@ class Login(Request, frozen=True, tag="LOGIN"):
     version: Annotated[Word, Meta(description="The version of the dialect that the client speaks.")] = VERSION
     capabilities: Annotated[
         Annotated[tuple[Word, ...], Meta(max_length=32)],
-        Meta(description="What the client can do beyond the minimum: `progress`, `trickle`, `ringback`, `dtmf`."),
+        Meta(
+            description="What the client can do beyond the minimum: `progress`, `trickle`, `ringback`, `dtmf`, "
+            "`participants`, `calls`."
+        ),
     ] = ()
     resume: Annotated[
         Annotated[str, Meta(min_length=1, max_length=256)] | None,

@@ -24,8 +24,10 @@ from rtcgw.model.reason import Reason
 from rtcgw.store.table import IMappingTable, Mapping, TableFull
 from rtcgw.translator.call import Call
 from rtcgw.translator.callstate import Terms
+from rtcgw.translator.crowd import Crowds
 from rtcgw.translator.flow import Form, IWorld, Network, Received, dispatch
 from rtcgw.translator.focus import FocusLeg
+from rtcgw.translator.hairpin import hairpin
 from rtcgw.translator.leg import ILeg
 from rtcgw.translator.merge import IMerger
 from rtcgw.translator.moved import IMover, MovedLeg, movable
@@ -98,7 +100,8 @@ class Translator:
     """The live calls, and the placing of new ones.
 
     `core_media` carries calls between the networks; `web_media` carries calls between two browsers, or two
-    phones that a transfer has joined, whose descriptions may pass as they are.
+    phones that a transfer has joined, whose descriptions may pass as they are. (Two browsers that a transfer has
+    joined are another matter: `hairpin.py`.)
     """
 
     _clock: IReactorTime
@@ -115,6 +118,8 @@ class Translator:
     draining: bool = field(default=False, init=False)
     """No new calls: the gateway is about to stop."""
     _on_empty: Callable[[], None] | None = field(default=None, init=False)
+    crowds: Crowds | None = field(default=None, init=False)
+    """Who asks conferences of other people's who is in them; None: nobody."""
     merger: IMerger | None = field(default=None, init=False)
     """Who makes conferences; None where there are none."""
     transfers: Transfers = field(init=False)
@@ -233,6 +238,8 @@ class Translator:
         ours is ended, and nothing is raised.
         """
         session = origin.session
+        if setup.moved and origin.access.on_web and callee.access.on_web:
+            callee = hairpin(session, callee, lambda half, inner, target: self.place(half, inner, form, target))
         peer = PLAIN_PEER
         if not isinstance(callee, FocusLeg):
             peer = self._destinations.peer(setup, origin.access, callee.access)
@@ -253,7 +260,7 @@ class Translator:
             log.warn("call {session}: media: {detail}", session=session, detail=error.detail)
             raise Unreachable(error.reason) from None
         self.calls[session] = call
-        call.path, call.transfers = path, self.transfers
+        call.path, call.transfers, call.crowds = path, self.transfers, self.crowds
         try:
             call.start()
         except Exception:

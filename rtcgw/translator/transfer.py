@@ -124,14 +124,19 @@ class Transferal:
     def start(self) -> None:
         """Choose the way."""
         asker, far = self.call.joint.leg(self._asker), self.call.joint.leg(self._asker.other)
-        by_phone = asker.access.on_web and not far.access.on_web and self._way is not TransferWay.GATEWAY
-        by_phone = by_phone and not (self._event.target and self._placer.on_web(self._event.target))
         if not self.call.answered:
             self.machine.handle(TransferEvent.FAILED, End(Reason.CONFLICT))
         elif self._placer.forbidden(self._event.target):
             self.machine.handle(TransferEvent.FAILED, End(Reason.EMERGENCY))
+        elif asker.access.on_web and _is_phone(far) and self._way is not TransferWay.GATEWAY and not self._at_home:
+            self.machine.handle(TransferEvent.REFER)
         else:
-            self.machine.handle(TransferEvent.REFER if by_phone else TransferEvent.MOVE)
+            self.machine.handle(TransferEvent.MOVE)
+
+    @property
+    def _at_home(self) -> bool:
+        """Whether the target is somebody of the web, whom a phone need not find by itself."""
+        return bool(self._event.target) and self._placer.on_web(self._event.target)
 
     def told(self, event: Transferring) -> None:
         """How it goes at the far phone, by its own word."""
@@ -283,6 +288,11 @@ class _Companion:
 
     def stayed(self, end: End) -> None:
         """See `IMover`."""
+
+
+def _is_phone(leg: ILeg) -> bool:
+    """Whether the leg speaks SIP to somebody who may be sent elsewhere."""
+    return hasattr(leg, "replaces")
 
 
 def _reference(leg: ILeg) -> DialogRef | None:

@@ -261,13 +261,12 @@ class CallerTests(MoveCase):
 
     def test_candidates(self) -> None:
         """Candidates of the target wait until the leg has its offer, no more of them than there may be."""
-        _, target = self.place_moved(self.page, Identity("bob"))
-        self.web.media.local = False
+        moved, target = self.place_moved(self.page)
         for number in range(HELD_LIMIT + 1):
-            target.say(Candidates(str(number)))
-        target.say(Accept(offer("theirs")))
+            moved.deliver(Candidates(str(number)))
+        target.say(Accept(answer("theirs")))
         self.assertEqual(len(self.page.heard), 1 + HELD_LIMIT)
-        target.say(Candidates("last"))
+        moved.deliver(Candidates("last"))
         self.assertEqual(self.page.heard[-1], Candidates("last"))
 
     def test_dialog(self) -> None:

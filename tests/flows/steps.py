@@ -19,6 +19,8 @@ Step: TypeAlias = tuple[Any, ...]
 
 PAGE_OFFER, PAGE_ANSWER = SDP, ANSWER_SDP
 PHONE_OFFER, PHONE_ANSWER = sdp("phone"), sdp("phone", version=2)
+PHONE_HOLDS = sdp("phone", version=3) + "a=sendonly\r\n"
+PHONE_MOVES = sdp("phone", port=4100, version=4)
 
 USERS: Final = ("alice", "bob", "carol")
 TARGETS: Final = (ECHO, ECHO, "carol", "bob", "tel:+15559999", "nobody")
@@ -71,6 +73,7 @@ RESPONSES: Final[tuple[tuple[int, str | None, bool], ...]] = (
 )
 ASKED: Final[tuple[tuple[str, str | None], ...]] = (
     ("INVITE", PHONE_OFFER),
+    ("INVITE", PHONE_HOLDS),
     ("INVITE", None),
     ("INVITE", "bad"),
     ("UPDATE", PHONE_OFFER),

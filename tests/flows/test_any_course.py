@@ -13,12 +13,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from random import Random
+from typing import ClassVar
 
 from attrs import frozen
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.flows.course import Course
+from tests.flows.relayed import RelayedCourse
 from tests.flows.steps import BEGINNINGS, ENDS, Step, wild
 
 COURSES = int(os.environ.get("RTCGW_COURSES", "160"))
@@ -41,10 +43,16 @@ class AnyCourseTests(SynchronousTestCase):
     """Random courses, always the same ones unless the environment wishes otherwise."""
 
     maxDiff = None
+    kind: type[Course] = Course
+    terms: ClassVar[dict[str, float]] = {"local": 0.6, "early": 0.5, "second": 0.3, "slow": 0.25}
+    """How likely each of `MarkedMedia`'s terms is."""
 
     def test_any_course(self) -> None:
         """No call stays, nothing leaks, each has one record, every request one answer, and no line of a fault."""
-        for number in range(SEED, SEED + COURSES):
+        self.search(COURSES)
+
+    def search(self, courses: int) -> None:
+        for number in range(SEED, SEED + courses):
             told, wrong = self.first(Random(number))
             if wrong:
                 told, wrong = self.shortened(told, wrong)
@@ -53,12 +61,12 @@ class AnyCourseTests(SynchronousTestCase):
 
     def first(self, random: Random) -> tuple[Told, str]:
         """A course thought up on the way."""
-        terms = {name: random.random() < chance for name, chance in _TERMS.items()}
+        terms = {name: random.random() < chance for name, chance in self.terms.items()}
         ladder = random.choice(("auto", "auto", "patent"))
         end = random.choice(ENDS)
         calm = random.choice((0.5, 0.75, 0.92))
         steps: list[Step] = []
-        course = Course(ladder, **terms)
+        course = self.kind(ladder, **terms)
 
         def thought_up() -> Iterator[Step]:
             steps.append(random.choice(BEGINNINGS))
@@ -73,7 +81,7 @@ class AnyCourseTests(SynchronousTestCase):
 
     def again(self, told: Told) -> str:
         """What is wrong with a course that was thought up before."""
-        return self.judged(Course(told.ladder, **told.terms), told.steps, told.end)
+        return self.judged(self.kind(told.ladder, **told.terms), told.steps, told.end)
 
     def judged(self, course: Course, steps: Iterable[Step], end: str) -> str:
         """Take the steps; what is wrong at the end, empty when nothing is."""
@@ -103,5 +111,12 @@ class AnyCourseTests(SynchronousTestCase):
         return told, wrong
 
 
-_TERMS = {"local": 0.6, "early": 0.5, "second": 0.3, "slow": 0.25}
-"""How likely each of `MarkedMedia`'s terms is."""
+class RelayedTests(AnyCourseTests):
+    """The same with the gateway's own relay; see `relayed.py`."""
+
+    kind = RelayedCourse
+    terms: ClassVar[dict[str, float]] = {"video": 0.3}
+
+    def test_any_course(self) -> None:
+        """As before, and no port stays open."""
+        self.search(COURSES // 3)

@@ -55,6 +55,7 @@ from rtcgw.store.missed import MemoryMissed
 from rtcgw.store.table import MemoryTable
 from rtcgw.translator.conference import Conferences
 from rtcgw.translator.confinfo import ConferenceInfo
+from rtcgw.translator.crowd import Crowds
 from rtcgw.translator.factory import Limits, Translator
 from rtcgw.translator.merge import Merger
 from rtcgw.translator.record import Books
@@ -189,6 +190,8 @@ def build(config: Config, reactor: Any, now: Callable[[], float] = time.time) ->
         peers=config.peers.of,
         min_se=sip.min_se,
     )
+    translator.crowds = Crowds(reactor)
+    routing.on_notify = translator.crowds.got_notify
     confinfo = ConferenceInfo(conferences, routing.index, reactor)
     routing.on_subscribe = confinfo.subscribe
     layer.user = routing

@@ -107,6 +107,8 @@ class RoutingFactory:
     """Seconds; shorter sessions are refused (RFC 4028 §9)."""
     on_subscribe: OnSubscribe = field(default=_no_events, init=False)
     """Who keeps subscriptions."""
+    on_notify: Callable[[ServerTransaction, Request], bool] = field(default=lambda tx, request: False, init=False)
+    """Who has subscribed, besides the profiles; whether the NOTIFY was theirs."""
     counters: Counter[str] = field(factory=Counter, init=False)
     """What arrived and what became of it; the labels are fixed."""
 
@@ -150,8 +152,12 @@ class RoutingFactory:
         owner = self.index.find(request)
         if owner is not None:
             owner.got_request(tx, request)
-        elif request.method != "NOTIFY" or not self.profiles.got_notify(tx, request):
+        elif request.method != "NOTIFY" or not self._notified(tx, request):
             self._refuse(tx, 481, "Call/Transaction Does Not Exist")
+
+    def _notified(self, tx: ServerTransaction, request: Request) -> bool:
+        """Whether a NOTIFY outside calls is of a subscription of ours."""
+        return self.profiles.got_notify(tx, request) or self.on_notify(tx, request)
 
     def _subscribe(self, tx: ServerTransaction, request: Request) -> None:
         """To a conference: outside any dialog, in that of a call with it, or again in the subscription's own."""

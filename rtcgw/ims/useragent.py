@@ -253,9 +253,9 @@ class ImsUserAgent:
         same = first is not None and (first.host, first.port or PORT) == (peer.host, peer.port or PORT)
         return routes if same else (self._peer_route, *routes)
 
-    def subscribe(self, target: Uri) -> Request:
-        """See `ISubscriptionPort`: one of our identities watches itself."""
-        request = self.new_request("SUBSCRIBE", target, Identity(target.text))
+    def subscribe(self, target: Uri, caller: Identity | None = None) -> Request:
+        """See `ISipPort`, and `ISubscriptionPort`: one of our identities watches itself."""
+        request = self.new_request("SUBSCRIBE", target, caller or Identity(target.text))
         self.decorate(request)
         return request
 

@@ -292,6 +292,13 @@ class Roster:
 
 
 @frozen
+class Focus:
+    """Reported: the party at the peer's end is a conference (RFC 4579 §4.1), or one no more."""
+
+    on: bool
+
+
+@frozen
 class Connected:
     """The party at the other end is this one now: after a transfer, or because the network has said so."""
 
@@ -351,6 +358,7 @@ Event: TypeAlias = (
     | Transfer
     | Transferring
     | Roster
+    | Focus
     | Connected
     | End
 )

@@ -17,6 +17,8 @@ from rtcgw.sip.headers import HeaderError, NameAddr
 from rtcgw.sip.message import Message, Request, Response
 from rtcgw.sip.uri import Uri
 
+FOCUS = "isfocus"
+"""The parameter of a Contact that is a conference's (RFC 3840 §10.18)."""
 COOKIE = "z9hG4bK"
 """Begins every branch since RFC 3261 (§8.1.1.7)."""
 
@@ -69,6 +71,8 @@ class Dialog:
     """None until the peer has sent a request."""
     allow: tuple[str, ...] | None = None
     """The peer's last Allow, as lines; None until it has sent one. Read when somebody asks, which few calls do."""
+    focus: bool = False
+    """The peer's last Contact says that it is a conference (RFC 4579 §4.1)."""
     headers: tuple[tuple[str, str], ...] = ()
     """What each of our requests in the dialog bears besides, the ACK apart; names in lower case."""
 
@@ -87,6 +91,7 @@ class Dialog:
             local_cseq=request.cseq.number,
             remote_cseq=None,
             allow=_allow(response),
+            focus=contact is not None and FOCUS in contact.params,
         )
 
     @classmethod
@@ -105,6 +110,7 @@ class Dialog:
             local_cseq=secrets.randbelow(2**16),
             remote_cseq=request.cseq.number,
             allow=_allow(request),
+            focus=FOCUS in contact.params,
         )
 
     def confirm(self, response: Response) -> None:
@@ -117,6 +123,7 @@ class Dialog:
         contact = message.contact
         if contact is not None:
             self.remote_target = contact.uri
+            self.focus = FOCUS in contact.params
         self.allow = _allow(message) or self.allow
 
     def takes(self, method: str) -> bool | None:

@@ -50,6 +50,7 @@ from rtcgw.translator.ringback import RingTone
 from rtcgw.translator.roster import Attendance
 
 if TYPE_CHECKING:
+    from rtcgw.translator.crowd import Crowds
     from rtcgw.translator.transfer import Transfers
 
 log = Logger()
@@ -72,6 +73,7 @@ class Call:
         "_ready",
         "changes",
         "clock",
+        "crowds",
         "ending",
         "joint",
         "machine",
@@ -121,6 +123,8 @@ class Call:
         self.ending = Ending(self.session, setup, self.joint, self.story, books or Books(clock))
         self.roster: Attendance | None = None
         """Who takes part, as pages are told; None before the answer, and between two phones."""
+        self.crowds: Crowds | None = None
+        """Who asks conferences of other people's who is in them."""
         self.transfers: Transfers | None = None
         """Who carries out what `Transfer` asks for; nobody, where the call was not placed by the translator."""
         caller.parent = callee.parent = self
@@ -195,6 +199,8 @@ class Call:
         """Whoever has come and is a page learns who is here, if it has not yet."""
         if self.roster is not None and self.answered:
             self.joint.take(self.roster.changed)
+            if self.crowds is not None:
+                self.crowds.look(self)
 
     def identity(self, leg: ILeg) -> Identity:
         """Who is at the far end of a leg, as the set-up named them."""
@@ -319,6 +325,8 @@ class Call:
 
     def _close(self) -> None:
         """The parts of the call do nothing more; nobody has been told yet."""
+        if self.crowds is not None:
+            self.crowds.over(self)
         self.changes.close()
 
 

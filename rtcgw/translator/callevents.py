@@ -22,6 +22,7 @@ from rtcgw.model.events import (
     Confirm,
     Connected,
     Event,
+    Focus,
     Hold,
     Info,
     Keyframe,
@@ -93,6 +94,8 @@ def _attended(call: Call) -> None:
     if call.roster is None:
         call.roster = Attendance(call.setup, call.joint)
     call.roster.changed()
+    if call.crowds is not None:
+        call.crowds.look(call)
 
 
 def _away(call: Call, party: Party, event: Away) -> None:
@@ -110,6 +113,11 @@ def _connected(call: Call, party: Party, event: Connected) -> None:
     if call.roster is not None:
         call.roster.named(party, event.party)
     _passed(call, party, event)
+
+
+def _focused(call: Call, party: Party, event: Focus) -> None:
+    if call.roster is not None and call.crowds is not None:
+        call.crowds.look(call)
 
 
 def _crowded(call: Call, party: Party, event: Roster) -> None:
@@ -174,6 +182,7 @@ ROUTES: Final[Mapping[type[Event], Callable[[Call, Party, Any], None]]] = {
     Keyframe: _keyframe,
     Away: _away,
     Roster: _crowded,
+    Focus: _focused,
     Connected: _connected,
     Transfer: _transfer,
     Transferring: _transferring,

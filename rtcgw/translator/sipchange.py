@@ -21,7 +21,7 @@ from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from rtcgw.machine import Machine, Row, Table, Timer
-from rtcgw.model.events import Confirm, Description, End, Kind, Update, UpdateAccept, UpdateReject
+from rtcgw.model.events import Confirm, Description, End, Focus, Kind, Update, UpdateAccept, UpdateReject
 from rtcgw.model.reason import Reason, from_status
 from rtcgw.sip.dialog import Dialog
 from rtcgw.sip.headers import CSeq, HeaderError
@@ -326,10 +326,13 @@ class Asking:
         assert self._dialog is not None
         if not self._early:
             siptimer.taken(self._leg, response)
+        before = self._dialog.focus
         try:
             self._dialog.refresh_target(response)
         except HeaderError:
             return
+        if self._dialog.focus is not before:
+            self._leg.report(Focus(self._dialog.focus))
 
     def _send_ack(self, sdp: str | None) -> None:
         assert self._dialog is not None

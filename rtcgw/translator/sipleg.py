@@ -36,6 +36,7 @@ from rtcgw.model.events import (
     Description,
     End,
     Event,
+    Focus,
     Info,
     Keyframe,
     Kind,
@@ -404,7 +405,10 @@ class SipLeg:
         """A 2xx to the peer's change is about to go: now, and not before, has it moved the peer (RFC 6141 §5.4)."""
         dialog = self.dialog or self.early.take(request.from_.tag or "")
         if dialog is not None and request.method != "PRACK":
+            before = dialog.focus
             dialog.refresh_target(request)
+            if dialog.focus is not before:
+                self.report(Focus(dialog.focus))
         if self.machine.state in (State.TALKING, State.ACCEPTED):
             siptimer.grant(self, request, response)
 

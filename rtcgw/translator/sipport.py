@@ -52,6 +52,9 @@ class ISipPort(Interface):
         Raises `rtcgw.sip.uri.UriError`.
         """
 
+    def subscribe(target: Uri, caller: Identity | None = None) -> Request:
+        """A SUBSCRIBE outside any dialog, complete but for Event, Accept and Expires; `caller` None: to ourselves."""
+
     def decorate(message: Message, peer: PeerProfile = PLAIN_PEER, focus: str = "") -> None:
         """Add Contact, Allow, Supported and the like to an in-dialog request or a dialog-creating response.
 

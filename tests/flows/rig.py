@@ -48,6 +48,7 @@ from rtcgw.store.missed import MemoryMissed
 from rtcgw.store.table import MemoryTable
 from rtcgw.translator.conference import Conferences
 from rtcgw.translator.confinfo import ConferenceInfo
+from rtcgw.translator.crowd import Crowds
 from rtcgw.translator.factory import Limits, Translator
 from rtcgw.translator.merge import Merger
 from rtcgw.translator.record import Books, CallRecord
@@ -233,6 +234,7 @@ class Rig:
     mixer: MarkedMixer = field(factory=MarkedMixer, init=False)
     conferences: Conferences = field(init=False)
     confinfo: ConferenceInfo = field(init=False)
+    crowds: Crowds = field(init=False)
     books: Books = field(init=False)
     records: list[CallRecord] = field(factory=list, init=False)
     """Of calls that have ended and of refused set-ups, in order."""
@@ -287,6 +289,8 @@ class Rig:
             lambda: self.translator.draining or self.translator.full,
             min_se=sip.min_se,
         )
+        self.crowds = self.translator.crowds = Crowds(clock)
+        self.routing.on_notify = self.crowds.got_notify
         self.confinfo = ConferenceInfo(self.conferences, self.index, clock)
         self.routing.on_subscribe = self.confinfo.subscribe
         self.layer.user = self.routing
@@ -386,7 +390,7 @@ class Rig:
         found: dict[str, Any] = {
             "calls": list(self.translator.calls),
             "conferences": list(self.conferences.rooms),
-            "subscriptions": len(self.confinfo),
+            "subscriptions": len(self.confinfo) + len(self.crowds),
             "dialogs": len(self.index),
             "mapping rows": len(self.table),
             "transactions": len(self.layer),

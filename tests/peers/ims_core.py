@@ -288,7 +288,8 @@ class ImsCore:
         key = request.to.uri.key
         dialog = Dialog.as_uas(request, tag)
         self.subscriptions[key] = dialog
-        self.notify(key, self.reginfo(key))
+        if request.get("event") == "reg":
+            self.notify(key, self.reginfo(key))
 
     def reginfo(self, key: str, state: str = "active", event: str = "registered", more: str = "") -> bytes:
         """A full reginfo document about the contact registered for `key`."""

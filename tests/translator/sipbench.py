@@ -96,6 +96,9 @@ class Port:
             raise UriError(text)
         return Uri.parse(text)
 
+    def subscribe(self, target: Uri, caller: Identity | None = None) -> Request:
+        raise AssertionError("not asked here")
+
     def decorate(self, message: Message, peer: PeerProfile = PLAIN_PEER, focus: str = "") -> None:
         message.set("contact", "<sip:gw@127.0.0.1:5070>")
         message.set("supported", "100rel, precondition" if peer.preconditions else "100rel")

@@ -55,6 +55,7 @@ from rtcgw.store.missed import MemoryMissed
 from rtcgw.store.table import MemoryTable
 from rtcgw.translator.conference import Conferences
 from rtcgw.translator.confinfo import ConferenceInfo
+from rtcgw.translator.corefocus import CoreMerger
 from rtcgw.translator.crowd import Crowds
 from rtcgw.translator.factory import Limits, Translator
 from rtcgw.translator.merge import Merger
@@ -178,7 +179,10 @@ def build(config: Config, reactor: Any, now: Callable[[], float] = time.time) ->
     translator = Translator(reactor, junction, media, DirectBackend(reactor), table, limits, books)
     mixer = make_mixer(config, media, reactor)
     conferences = Conferences(mixer, reactor)
-    translator.merger = Merger(conferences, translator, reactor)
+    if call.conference_factory:
+        translator.merger = CoreMerger(call.conference_factory, translator, translator.transfers, reactor)
+    else:
+        translator.merger = Merger(conferences, translator, reactor)
     junction.translator = translator
     profiles.on_change = junction.registration_changed
     routing = RoutingFactory(

@@ -145,6 +145,12 @@ class Call:
     room_size: Annotated[
         int, Whole(2, 8), "Parties of one ad-hoc conference, whose sound the gateway adds up by itself."
     ] = 8
+    conference_factory: Annotated[
+        str,
+        Text("a sip: URI", r"(sips?:[^\s<>]{1,200})?", empty=True),
+        "Who makes conferences in the network (TS 24.147), e.g. sip:conference-factory@ims.example. Empty: the gateway "
+        "itself does, for up to `room_size` parties.",
+    ] = ""
     offline: Annotated[
         str,
         Choice(("480", "404")),

@@ -125,16 +125,22 @@ class Merge:
         self._conference.assemble()
         self.machine.handle(MergeEvent.FOUND if founds else MergeEvent.JOINED)
 
+    def _told(self, end: End | None) -> None:
+        if end is None:
+            self.machine.handle(MergeEvent.CAME)
+        else:
+            self.machine.handle(MergeEvent.STAYED, end)
+
     # -- actions -----------------------------------------------------------------------------
 
     def _begin(self) -> None:
         seat = self._seats.pop(0)
         self._name = seat.own_name
-        self._own = self._placer.move(seat.call, seat.own, _Way(self.machine), Reason.MERGED)
-        if self._own is None or not self._fetch(seat, _Way(self.machine)):
+        self._own = self._placer.move(seat.call, seat.own, Way(self._told), Reason.MERGED)
+        if self._own is None or not self._fetch(seat, Way(self._told)):
             self.machine.handle(MergeEvent.STAYED, End(Reason.CONFLICT))
 
-    def _fetch(self, seat: Seat, way: _Way) -> bool:
+    def _fetch(self, seat: Seat, way: Way) -> bool:
         moved = self._placer.move(seat.call, seat.far, way, Reason.MERGED)
         if moved is not None:
             self._place(moved, seat.far_name)
@@ -168,7 +174,7 @@ class Merge:
         self._pending = len(self._seats)
         seats, self._seats = self._seats, []
         for seat in seats:
-            if not self._fetch(seat, _Way(self.machine)):
+            if not self._fetch(seat, Way(self._told)):
                 self.machine.handle(MergeEvent.STAYED, End(Reason.CONFLICT))
         if not seats:
             self.machine.handle(MergeEvent.LAST)
@@ -196,24 +202,24 @@ class Merge:
         self._done(end.reason)
 
 
-class _Way:
-    """One leg's way into the conference, as `moved.py` reports it."""
+class Way:
+    """One leg's way into a conference, as `moved.py` reports it: `told(None)` when it has come, `told(end)` if not."""
 
-    __slots__ = ("_machine",)
+    __slots__ = ("_told",)
 
-    def __init__(self, machine: Machine[MergeState, MergeEvent]) -> None:
-        self._machine = machine
+    def __init__(self, told: Callable[[End | None], None]) -> None:
+        self._told = told
 
     def progressed(self, stage: Stage) -> None:
         """See `IMover`: a conference does not ring."""
 
     def moved(self, leg: ILeg) -> None:
         """See `IMover`."""
-        self._machine.handle(MergeEvent.CAME)
+        self._told(None)
 
     def stayed(self, end: End) -> None:
         """See `IMover`."""
-        self._machine.handle(MergeEvent.STAYED, end)
+        self._told(end)
 
 
 _S, _E, _M = MergeState, MergeEvent, Merge

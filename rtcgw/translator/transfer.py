@@ -302,6 +302,16 @@ def _reference(leg: ILeg) -> DialogRef | None:
     return ref if isinstance(ref, DialogRef) else None
 
 
+class ISender(Protocol):
+    """Whoever sends the phone of a call elsewhere."""
+
+    def told(self, event: Transferring) -> None:
+        """How it goes at the phone, by its own word."""
+
+    def call_over(self) -> None:
+        """The call has ended."""
+
+
 class Transfers:
     """The transfers of all calls, one per call."""
 
@@ -310,7 +320,7 @@ class Transfers:
     def __init__(self, placer: IPlacer, clock: IReactorTime) -> None:
         self._placer = placer
         self._clock = clock
-        self._jobs: dict[Call, Transferal] = {}
+        self._jobs: dict[Call, ISender] = {}
 
     def __len__(self) -> int:
         return len(self._jobs)
@@ -326,6 +336,15 @@ class Transfers:
 
         job = self._jobs[call] = Transferal(call, asker, event, self._placer, self._clock, over)
         job.start()
+
+    def lend(self, call: Call, sender: ISender) -> bool:
+        """`sender` sends the phone of a call elsewhere by itself; False: a transfer is under way."""
+        return self._jobs.setdefault(call, sender) is sender
+
+    def give_back(self, call: Call, sender: ISender) -> None:
+        """`sender` is done."""
+        if self._jobs.get(call) is sender:
+            del self._jobs[call]
 
     def told(self, call: Call, event: Transferring) -> None:
         """A phone that was sent elsewhere says how that goes."""

@@ -48,6 +48,7 @@ from rtcgw.store.missed import MemoryMissed
 from rtcgw.store.table import MemoryTable
 from rtcgw.translator.conference import Conferences
 from rtcgw.translator.confinfo import ConferenceInfo
+from rtcgw.translator.corefocus import CoreMerger
 from rtcgw.translator.crowd import Crowds
 from rtcgw.translator.factory import Limits, Translator
 from rtcgw.translator.merge import Merger
@@ -278,6 +279,9 @@ class Rig:
         self.translator = Translator(clock, self.junction, self.media, web_media, self.table, limits, self.books)
         self.conferences = Conferences(self.mixer, clock)
         self.translator.merger = Merger(self.conferences, self.translator, clock)
+        if call.conference_factory:
+            transfers = self.translator.transfers
+            self.translator.merger = CoreMerger(call.conference_factory, self.translator, transfers, clock)
         self.junction.translator = self.translator
         self.profiles.on_change = self.junction.registration_changed
         self.index = DialogIndex()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from tests.live.baresip import Baresip
 from tests.live.cases import GatewayCase
+from tests.live.gateway import Gateway
 from tests.live.ims.subscribers import named
 from tests.live.requirements import need
 from tests.live.webclient import TONE, Call, WebClient
@@ -31,11 +34,19 @@ class TransferTests(GatewayCase):
         await call.hears(tone)
         return call
 
-    async def transferred(self, client: WebClient, call: Call, **fields: str) -> None:
+    async def transferred(
+        self,
+        client: WebClient,
+        call: Call,
+        target: dict[str, str],
+        meanwhile: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         """The page asks, is told that it is under way and done, and is out of its calls."""
-        sent = client.send("TRANSFER", session=call.session, **fields)
+        sent = client.send("TRANSFER", session=call.session, **target)
         await client.expect("OK", for_="TRANSFER", id=sent)
         await client.expect_among("TRANSFER", session=call.session, stage="trying")
+        if meanwhile is not None:
+            await meanwhile()
         await client.expect_among("TRANSFER", 20, session=call.session, stage="done")
         await client.expect_among("HANGUP", session=call.session, reason="transferred")
 
@@ -53,7 +64,7 @@ class TransferTests(GatewayCase):
         wanda = await gateway.client("wanda")
         first = await self.talking(wanda, erin, ERIN_TONE)
         second = await self.talking(wanda, frank, FRANK_TONE)
-        await self.transferred(wanda, first, **{"with": second.session})
+        await self.transferred(wanda, first, {"with": second.session})
         await wanda.expect_among("HANGUP", session=second.session, reason="transferred")
         await self.hear_each_other(erin, frank)
 
@@ -63,7 +74,7 @@ class TransferTests(GatewayCase):
         erin, frank = await self.phones()
         wanda = await gateway.client("wanda")
         call = await self.talking(wanda, erin, ERIN_TONE)
-        await self.transferred(wanda, call, to=frank.who.uri)
+        await self.transferred(wanda, call, {"to": frank.who.uri})
         await self.hear_each_other(erin, frank)
 
     async def test_blind_by_refer(self) -> None:
@@ -72,7 +83,7 @@ class TransferTests(GatewayCase):
         erin, frank = await self.phones()
         wanda = await gateway.client("wanda")
         call = await self.talking(wanda, erin, ERIN_TONE)
-        await self.transferred(wanda, call, to=frank.who.uri)
+        await self.transferred(wanda, call, {"to": frank.who.uri})
         await frank.hears(ERIN_TONE)
 
     async def test_phone_transfers_the_page(self) -> None:
@@ -90,3 +101,47 @@ class TransferTests(GatewayCase):
         await frank.hears(TONE)
         await call.hang_up()
         await frank.event("CALL_CLOSED")
+
+    async def test_page_to_phone(self) -> None:
+        """wanda, who talks to wim's page, hands him on to erin's phone: his page takes the phone's media, both hear
+        each other."""
+        gateway = await self.gateway("gw1", "gw2")
+        erin, _ = await self.phones()
+        wanda, wim, here, there = await self.pages(gateway)
+        await self.transferred(wanda, here, {"to": erin.who.uri}, there.refreshed)
+        await there.hears(ERIN_TONE)
+        await erin.hears(there.media.tone)
+        party = await wim.expect("PARTY", session=there.session)
+        self.assertEqual(party["remote"]["uri"], erin.who.uri)
+        await there.hang_up()
+        await erin.event("CALL_CLOSED")
+
+    async def test_page_to_page(self) -> None:
+        """wanda hands wim on to otto: two pages talk through the gateway and hear each other."""
+        gateway = await self.gateway("gw1", "gw2")
+        otto = await gateway.client("otto")
+        wanda, _, here, there = await self.pages(gateway)
+
+        async def taken() -> None:
+            call = await otto.called(tone=500)
+            await call.ring()
+            sent = otto.send("ANSWER", session=call.session, sdp=call.media.answer(call.offer))
+            await there.refreshed()
+            await otto.expect("OK", for_="ANSWER", id=sent)
+
+        await self.transferred(wanda, here, {"to": "otto"}, taken)
+        await there.hears(500)
+        await otto.calls[0].hears(there.media.tone)
+        await otto.calls[0].hang_up()
+        await there.client.expect_among("HANGUP", session=there.session)
+
+    async def pages(self, gateway: Gateway) -> tuple[WebClient, WebClient, Call, Call]:
+        """wanda's page has called wim's."""
+        wanda, wim = await gateway.client("wanda"), await gateway.client("wim")
+        here = await wanda.call("wim")
+        there = await wim.called(tone=600)
+        await there.ring()
+        await here.ringing()
+        await there.accept()
+        await here.answered()
+        return wanda, wim, here, there

@@ -1,4 +1,5 @@
-"""SIPp as a subscriber of the core: scenarios in `sipp/`, run as called or calling party, and their outcome.
+"""SIPp as a subscriber of the core: scenarios in `sipp/`, or put together by `script.py`, run as called or calling
+party, and their outcome.
 
 A scenario is itself the assertion: SIPp fails the call when a message is missing, unexpected, or lacks what a
 `check_it` in the scenario demands.
@@ -17,6 +18,7 @@ from tests.live.ims.core import ImsCore
 from tests.live.ims.subscribers import Subscriber
 from tests.live.requirements import program
 from tests.live.running import Running
+from tests.live.script import Script
 from tests.live.waiting import HOST, bound, until
 
 SCENARIOS = Path(__file__).with_name("sipp")
@@ -72,18 +74,20 @@ class Sipp:
         wrong = password is not None and password != self.who.password
         scenario = "register_refused" if wrong else "register"
         auth = ["-au", self.who.impi, "-ap", password or self.who.password, *(["-t", "t1"] if tcp else [])]
-        run = self._run(scenario, {"expires": str(expires)}, to=self.core.ports.icscf, more=auth)
+        run = self._run(self._named(scenario), {"expires": str(expires)}, to=self.core.ports.icscf, more=auth)
         return (await run.end()).check()
 
-    async def called(self, scenario: str, keys: Mapping[str, str] | None = None, *, timeout: float = 20.0) -> SippRun:
+    async def called(
+        self, scenario: str | Script, keys: Mapping[str, str] | None = None, *, timeout: float = 20.0
+    ) -> SippRun:
         """Start a called party and wait until it listens."""
-        run = self._run(scenario, keys or {}, to=self.core.ports.scscf, timeout=timeout)
+        run = self._run(self._named(scenario), keys or {}, to=self.core.ports.scscf, timeout=timeout)
         await run.listening()
         return run
 
     def calling(
         self,
-        scenario: str,
+        scenario: str | Script,
         callee: str,
         keys: Mapping[str, str] | None = None,
         *,
@@ -92,7 +96,15 @@ class Sipp:
     ) -> SippRun:
         """Start a calling party: `callee` is the URI called, `to` the next hop (else the S-CSCF)."""
         port = to if to is not None else self.core.ports.scscf
-        return self._run(scenario, {"callee": callee, **(keys or {})}, to=port, timeout=timeout)
+        return self._run(self._named(scenario), {"callee": callee, **(keys or {})}, to=port, timeout=timeout)
+
+    def _named(self, scenario: str | Script) -> str:
+        """The file of a scenario; a script gets one."""
+        if isinstance(scenario, str):
+            return str(SCENARIOS / f"{scenario}.xml")
+        file = self.folder.absolute() / f"{self.who.user}-script-{self._runs + 1:02d}.xml"
+        file.write_text(scenario.xml(file.stem), encoding="utf-8")
+        return str(file)
 
     def _run(
         self,
@@ -104,7 +116,9 @@ class Sipp:
         more: list[str] | None = None,
     ) -> SippRun:
         self._runs += 1
-        return SippRun.start(f"{self._runs:02d}-{scenario}", scenario, self.who, self.folder, to, keys, timeout, more)
+        return SippRun.start(
+            f"{self._runs:02d}-{Path(scenario).stem}", Path(scenario), self.who, self.folder, to, keys, timeout, more
+        )
 
 
 @define
@@ -120,7 +134,7 @@ class SippRun:
     def start(
         cls,
         name: str,
-        scenario: str,
+        script: Path,
         who: Subscriber,
         folder: Path,
         to: int,
@@ -130,7 +144,7 @@ class SippRun:
     ) -> SippRun:
         """Start SIPp at `who`'s ports; `more` are further options."""
         base = folder.absolute() / f"{who.user}-{name}"
-        script = SCENARIOS / f"{scenario}.xml"
+        scenario = script.stem
         argv = [program("sipp"), f"{HOST}:{to}", "-sf", str(script), "-i", HOST, "-p", str(who.sip_port)]
         argv += ["-mp", str(who.rtp_port), "-mi", HOST, "-rtp_echo", "-m", "1", "-nostdin"]
         argv += ["-timeout", f"{timeout:g}s", "-timeout_error"]

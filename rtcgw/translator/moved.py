@@ -125,22 +125,8 @@ class MovedLeg:
     """
 
     __slots__ = (
-        "_held",
-        "_leg",
-        "_mover",
-        "_on_moved",
-        "_order",
-        "_orphaned",
-        "_reason",
-        "_sdp",
-        "_stay",
-        "_tries",
-        "access",
-        "call",
-        "focus",
-        "machine",
-        "parent",
-        "session",
+        *("_held", "_leg", "_mover", "_on_moved", "_order", "_orphaned", "_reason", "_sdp", "_stay", "_tries"),
+        *("access", "call", "focus", "machine", "parent", "session"),
     )
 
     def __init__(
@@ -158,8 +144,7 @@ class MovedLeg:
         self.call = call
         """The old call."""
         self.machine = Machine(MOVE_TABLE, self, clock)
-        self.focus = ""
-        """The name of the conference that it is on its way to."""
+        self.focus = ""  # the name of the conference that it is on its way to
         self._leg = leg
         self._mover = mover
         self._reason = reason

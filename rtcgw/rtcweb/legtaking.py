@@ -24,7 +24,8 @@ from __future__ import annotations
 
 from attrs import evolve
 
-from rtcgw.model.events import Accept, Away, Description, Kind, Progress, Ringback, Sound, Stage, Update
+from rtcgw.model.events import Accept, Away, Description, Kind, Progress, Ringback, Sound, Stage, Update, UpdateReject
+from rtcgw.model.reason import Reason
 from rtcgw.rtcweb import legchange as change
 from rtcgw.rtcweb import legsetup as setup
 from rtcgw.rtcweb.dialects import native
@@ -43,11 +44,13 @@ def returns(leg: BrowserLeg, message: native.Offer, page: IPage) -> None:
 def returns_meanwhile(leg: BrowserLeg, message: native.Offer, page: IPage) -> None:
     """The page is back while what it had offered before is still being decided.
 
-    Its new offer waits: two at once could not be told apart by their outcomes.
+    Its new offer waits: two at once could not be told apart by their outcomes. The old one is taken back, so that this
+    does not take as long as a person may think about a camera.
     """
     _waits(leg, message, page)
     leg.owed.append(("OFFER", message.id))
     leg.report(Away(False))
+    leg.report(UpdateReject(Reason.CANCELLED))
 
 
 def moves(leg: BrowserLeg, message: native.Offer, page: IPage) -> None:
@@ -73,6 +76,7 @@ def moves_meanwhile(leg: BrowserLeg, message: native.Offer, page: IPage) -> None
     let_go(leg, "moved")
     _waits(leg, message, page)
     leg.owed.append(("OFFER", message.id))
+    leg.report(UpdateReject(Reason.CANCELLED))
 
 
 # -- before it is answered -------------------------------------------------------------------

@@ -195,12 +195,18 @@ class Changes:
     def refused(self, party: Party, reason: Reason) -> None:
         """A party that was asked refuses, or the one that offered takes its offer back."""
         if party is not self._job.asked:
-            if party is self._job.origin and reason is Reason.CANCELLED:
+            if party is self._job.origin and reason is Reason.CANCELLED and self._may_withdraw(party):
                 self.machine.handle(ChangeEvent.WITHDRAWN, reason)
             return
         own = self._job.cause is not None or self._job.is_own_hold
         clash = reason is Reason.CONFLICT and own and self._clashes < CLASH_LIMIT
         self.machine.handle(ChangeEvent.CLASHED if clash else ChangeEvent.REFUSED, reason)
+
+    def _may_withdraw(self, party: Party) -> bool:
+        """A hold that was asked for goes on. So does what a page asked of a page: the answer of one that is asked anew
+        at once could be to either question, and does not say to which."""
+        pages = self._joint.leg(party).access.on_web and self._joint.leg(party.other).access.on_web
+        return self._job.hold is None and not pages
 
     def confirmed(self, party: Party, description: Description | None) -> bool:
         """A party confirms. True: it answers the offer that it wanted, and nobody else need hear of it."""

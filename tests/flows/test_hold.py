@@ -178,12 +178,16 @@ class PhoneTests(HoldCase):
         )
 
 
-class AwayTests(HoldCase):
+class ReloadCase(HoldCase):
     """The page reloads."""
 
     def back(self) -> Page:
         token = next(message["resume"] for message in self.alice.transcript if message.get("for") == "LOGIN")
         return self.rig.page("alice", "again", resume=token)
+
+
+class AwayTests(ReloadCase):
+    """Nobody is asked anything meanwhile."""
 
     def test_long(self) -> None:
         """After five seconds the phone is held; it is taken back once the new page has its answer."""
@@ -226,6 +230,27 @@ class AwayTests(HoldCase):
         self.rig.advance(40)
         self.assertTrue(self.phone.ended)
         self.assertEqual(self.rig.ladder[0], "core <- UPDATE caller-holds")
+
+
+class BackWhileAskedTests(ReloadCase):
+    """The page reloads while a person at the phone decides about its camera."""
+
+    hold_after = 0.0
+
+    def test_camera_is_taken_back(self) -> None:
+        """The phone's question is cancelled, and the page that is back does not wait for a person."""
+        self.media.media.local = False
+        self.phone.canned["INVITE"] = self.phone.canned["UPDATE"] = [(100, None)]
+        self.alice.send("OFFER", session=self.session, sdp="video")
+        self.rig.advance()
+        self.alice.drop()
+        self.rig.advance()
+        self.media.media.local = True
+        again = self.back()
+        again.send("OFFER", session=self.session, sdp="fresh")
+        self.rig.advance(1)
+        self.assertIn("again <- OK OFFER re-answer(fresh)", self.rig.ladder)
+        self.assertEqual(self.media.media.reverted, 1)
 
 
 class HourTests(HoldCase):

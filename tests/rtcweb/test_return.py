@@ -40,14 +40,14 @@ class NetworkChangeTests(LegCase):
         checked(page)
 
     def test_while_changing(self) -> None:
-        """What the old page had offered is decided first; then the new page's offer, at once."""
+        """What the old page had offered is taken back, and decided first; then the new page's offer, at once."""
         session = self.in_call()
         self.page.send("OFFER", session=session, sdp=SDP)
         self.world.taken()
         page, sent = self.back(session)
         self.assertEqual(self.state(), "Reloading")
         page.send("CANDIDATE", id=None, session=session, candidate="candidate:1")
-        self.assertEqual(self.world.taken(), [])
+        self.assertEqual(self.world.taken(), [UpdateReject(Reason.CANCELLED)])
         page.expect("ERROR", id=page.send("OFFER", session=session, sdp=SDP), code="illegal-state")
         self.world.deliver(UpdateAccept(ANSWER))
         self.assertEqual(self.world.taken(), [Update(Description(Kind.OFFER, FRESH)), Candidates("candidate:1")])

@@ -38,7 +38,7 @@ OPTIONS: Final[dict[str, str]] = {
     "precondition": "translator.sippeer",
     "timer": "translator.sipterms",
     "norefersub": "translator.siprefer",
-    "replaces": "translator.replace",
+    "replaces": "junction",
     "199": "translator.sipforks",
 }
 """Each option tag that is said to be supported and may be required of us, and the module that does as it asks."""

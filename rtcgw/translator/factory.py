@@ -30,7 +30,8 @@ from rtcgw.translator.focus import FocusLeg
 from rtcgw.translator.hairpin import hairpin
 from rtcgw.translator.leg import ILeg
 from rtcgw.translator.merge import IMerger
-from rtcgw.translator.moved import IMover, MovedLeg, movable
+from rtcgw.translator.moved import MovedLeg, movable
+from rtcgw.translator.movestate import IMover
 from rtcgw.translator.record import Books
 from rtcgw.translator.transfer import Transfers
 

@@ -24,14 +24,14 @@ What it is not: it decides neither whether nor where a leg is moved (`transfer.p
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
 from attrs import evolve
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from rtcgw.machine import Machine, Row, Symbol, Table, Timer
+from rtcgw.machine import Machine, Row, Table, Timer
 from rtcgw.media.backend import Access, MediaError, Party, Reoffer
 from rtcgw.model.events import (
     Accept,
@@ -44,7 +44,6 @@ from rtcgw.model.events import (
     Kind,
     Progress,
     Setup,
-    Stage,
     Update,
     UpdateAccept,
     UpdateReject,
@@ -54,6 +53,7 @@ from rtcgw.model.reason import Reason
 from rtcgw.translator.call import Call
 from rtcgw.translator.fork import Fork
 from rtcgw.translator.leg import ILeg, ILegParent, LegView
+from rtcgw.translator.movestate import IMover, MoveEvent, MoveState
 
 log = Logger()
 
@@ -67,53 +67,6 @@ HELD_LIMIT: Final = 64
 """Candidates of the new call that may wait until the leg has its offer."""
 _LATER: Final = frozenset({Reason.CONFLICT, Reason.CLIENT_LOST})
 """Refusals that only say `not now`."""
-
-
-class IMover(Protocol):
-    """Who wanted the leg to be moved."""
-
-    def progressed(self, stage: Stage) -> None:
-        """The new call rings, or goes on otherwise."""
-
-    def moved(self, leg: ILeg) -> None:
-        """The leg is in the new call. The old one is still there for what is left to say in it, and ends on return."""
-
-    def stayed(self, end: End) -> None:
-        """The new call has come to nothing; the old one, if it is not over, is as it was."""
-
-
-class MoveState(Symbol):
-    """Where the leg is."""
-
-    STAYING = "in its old call"
-    ASKED = "asked to take the new media"
-    PUT_OFF = "busy or away, asked again in a while"
-    LENT = "has offered"
-    """It has offered, to be answered by the new call."""
-    WITHDRAWN = "asked for a call that is over"
-    RETURNING = "taking the old media again"
-    STAYED = "in its old call for good"
-    MOVED = "in the new call"
-    GONE = "ended"
-
-
-class MoveEvent(Symbol):
-    """What moves it."""
-
-    ORDERED = "the new call needs it"
-    TRICKLED = "candidate of the new call"
-    UNUSABLE = "the new call has no offer for it"
-    TAKEN = "takes the new media"
-    OFFERED = "offers"
-    BUSY = "not now"
-    REFUSED = "refuses"
-    DUE = "waited"
-    CONFIRMED = "its offer is answered"
-    ENDED = "the new call ends"
-    OLD_OVER = "the old call ends"
-    LEG_OVER = "the leg ends"
-    RETURNED = "has the old media again"
-    TIMEOUT = "time is over"
 
 
 @implementer(ILeg, ILegParent)

@@ -34,7 +34,8 @@ from rtcgw.model.reason import Reason
 from rtcgw.translator.call import Call
 from rtcgw.translator.flow import Form
 from rtcgw.translator.leg import ILeg
-from rtcgw.translator.moved import IMover, MovedLeg, call_of
+from rtcgw.translator.moved import MovedLeg, call_of
+from rtcgw.translator.movestate import IMover
 
 log = Logger()
 

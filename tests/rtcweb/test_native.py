@@ -40,7 +40,9 @@ def either_or(message: dict[str, Any]) -> bool:
     if message["type"] == "OFFER":
         return ("to" in given) != ("session" in given) and ("session" not in given or "sdp" in given)
     if message["type"] == "LOGIN":
-        return given & {"token", "user", "password"} in ({"token"}, {"user", "password"})
+        return given & {"token", "user", "password", "resume"} in ({"token"}, {"user", "password"}, {"resume"})
+    if message["type"] == "TRANSFER":
+        return ("to" in given) != ("with" in given)
     return True
 
 

@@ -24,7 +24,8 @@ from rtcgw.model.reason import Reason
 from rtcgw.store.table import Mapping
 from rtcgw.translator.call import Call
 from rtcgw.translator.leg import ILeg
-from rtcgw.translator.moved import HELD_LIMIT, RETURN_TIME, TRIES, MovedLeg, MoveState, call_of
+from rtcgw.translator.moved import HELD_LIMIT, RETURN_TIME, TRIES, MovedLeg, call_of
+from rtcgw.translator.movestate import MoveState
 from tests.translator.callcase import answer, offer
 from tests.translator.doubles import ALICE, RecordedLeg
 from tests.translator.test_factory import PHONE, Fixture

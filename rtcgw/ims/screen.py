@@ -17,7 +17,7 @@ from rtcgw.model import defaults
 from rtcgw.model.peer import PLAIN_PEER, PeerProfile
 from rtcgw.sip.headers import HeaderError, ParamValue
 from rtcgw.sip.message import Request, Response, make_response
-from rtcgw.translator import sipinfo
+from rtcgw.translator import sipinfo, siprefer
 
 METHODS: Final[dict[str, str]] = {
     "INVITE": "translator.siptable",
@@ -46,7 +46,7 @@ _BY_PROFILE: Final = frozenset({"precondition"})
 """Those that only some peers are told of, and may require: see `_has`."""
 ALLOW: Final = ", ".join(METHODS)
 ACCEPT: Final = "application/sdp"
-ACCEPT_ANYWHERE: Final = f"{ACCEPT}, {sipinfo.ACCEPT}"
+ACCEPT_ANYWHERE: Final = f"{ACCEPT}, {sipinfo.ACCEPT}, {siprefer.SIPFRAG}"
 """What any request may bear: the answer to OPTIONS (RFC 3261 §11.2)."""
 _DESCRIBING = frozenset({"INVITE", "UPDATE", "PRACK"})
 """Methods whose body must be a session description."""

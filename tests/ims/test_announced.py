@@ -74,5 +74,6 @@ class AnnouncedTests(SynchronousTestCase):
         self.assertNotIn("rseq", bench.tx.responses[-1].headers)
 
     def test_bodies(self) -> None:
-        """The answer to OPTIONS names every body that is read: descriptions, keys, the wish for a picture."""
-        self.assertEqual(set(ACCEPT_ANYWHERE.split(", ")), {"application/sdp", *sipinfo._READERS})
+        """The answer to OPTIONS names every body that is read: descriptions, keys, pictures, news of transfers."""
+        read = {"application/sdp", "message/sipfrag", *sipinfo._READERS}
+        self.assertEqual(set(ACCEPT_ANYWHERE.split(", ")), read)

@@ -265,9 +265,13 @@ class Change:
     def refuse(self, reason: Reason) -> None:
         """Refuse the open change; the call stays as it was (RFC 6141)."""
         tx, self._tx = self._tx, None
-        if tx is not None:
-            fit = Reason.MEDIA if reason.status in FATAL else reason
-            tx.respond(make_response(tx.request, fit.status, fit.phrase))
+        if tx is None:
+            return
+        if reason is Reason.TIMEOUT and tx.request.method == "UPDATE":  # a re-INVITE may wait longer (RFC 3311 §5.2)
+            tx.respond(make_response(tx.request, 504, "Server Time-out"))
+            return
+        fit = Reason.MEDIA if reason.status in FATAL else reason
+        tx.respond(make_response(tx.request, fit.status, fit.phrase))
 
     def acked(self, ack: Request) -> bool:
         """An ACK has come: True when it is for the change's 2xx, and no late one of an earlier INVITE's."""

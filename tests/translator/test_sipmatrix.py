@@ -195,6 +195,14 @@ class MatrixTests(SynchronousTestCase):
             self.assertEqual(bench.sent[before:], [said] if said else [], state.__name__)
             self.assertEqual(bench.heard, [] if said else [UpdateReject(Reason.CONFLICT)], state.__name__)
 
+    def test_nobody_decides(self) -> None:
+        """A page that does not answer in time: 504 to UPDATE, whose sender may try by re-INVITE; 488 to that."""
+        for method, status in (("UPDATE", 504), ("INVITE", 488)):
+            bench = talking()
+            tx = bench.request(method, "new")
+            bench.leg.deliver(UpdateReject(Reason.TIMEOUT))
+            self.assertEqual((tx.statuses, bench.state), ([status], State.TALKING))
+
     def test_hung_up_with_theirs_open(self) -> None:
         """BYE of either side while the peer's change is open: it is answered, and nobody hears of it any more."""
         for state in (talking, taken):

@@ -101,6 +101,27 @@ window.talk = async ({ gateway, socket, until }, far) => {
 """
 """JavaScript: `lab` makes a logged-in Rtcgw over a socket that the test holds in its hands."""
 
+TWO = """
+    // Two calls of one page: the second one is placed while the first one speaks.
+    const two = async (options = {}, welcome = {}) => {
+      const audio = new Audio();
+      const laboratory = await lab({ audio, ...options }, { capabilities: ['dtmf'], ...welcome });
+      const { gateway, socket, until } = laboratory;
+      const first = await talk(laboratory, makeFar());
+      const second = gateway.call('sip:z@y');
+      await until(() => socket.of('OFFER').length === 2);
+      const [, { id, sdp }] = socket.of('OFFER');
+      socket.get({ type: 'WAITING', id, session: 's2', to: 'z' });
+      socket.get({ type: 'OK', for: 'OFFER', session: 's2', sdp: await makeFar().answer(sdp), sdpType: 'answer' });
+      await until(() => second.state === 'InCall');
+      return { ...laboratory, first, second, audio };
+    };
+    const speaks = (call) => call.peer.getSenders().find(({ track }) => track?.kind === 'audio').track.enabled;
+    const plays = (call) => call.remoteStream.getAudioTracks()[0].enabled;
+    const holds = (socket) => socket.of('HOLD').map(({ session, on }) => [session, on]);
+"""
+"""JavaScript: `two()`; `speaks(call)` and `plays(call)` whether sound goes out and comes; `holds` what was asked."""
+
 
 class JsCase(PageCase):
     """Runs JavaScript inside the page, beside the page's own."""

@@ -48,11 +48,12 @@ class AbsenceEvent(Symbol):
 class Absence:
     """Of one party. `due()` is called when there may be something to do; `delay` None: nobody is ever held."""
 
-    __slots__ = ("_due", "delay", "machine")
+    __slots__ = ("_clock", "_due", "delay", "machine")
 
     def __init__(self, clock: IReactorTime, delay: float | None, due: Callable[[], None]) -> None:
         self.delay = delay
         self._due = due
+        self._clock = clock
         self.machine = Machine(ABSENCE_TABLE, self, clock)
 
     @property
@@ -62,6 +63,11 @@ class Absence:
 
     def _tell(self) -> None:
         self._due()
+
+    def _tell_next(self) -> None:
+        """In a turn of its own: a refusal that comes at once is an event of this machine, which would wait for the
+        present one while the hold is asked for again and again. That the call may have ended by then does no harm."""
+        self._clock.callLater(0, self._due)
 
 
 class Holds:
@@ -155,7 +161,7 @@ ABSENCE_TABLE: Table[AbsenceState, AbsenceEvent] = Table(
     AbsenceEvent,
     {
         (_S.PRESENT, _E.LEFT): Row(_S.AWAY),
-        (_S.AWAY, _E.LONG): Row(_S.HOLDING, (Absence._tell,)),
+        (_S.AWAY, _E.LONG): Row(_S.HOLDING, (Absence._tell_next,)),
         (_S.AWAY, _E.BACK): Row(_S.PRESENT),
         (_S.HOLDING, _E.BACK): Row(_S.PRESENT, (Absence._tell,)),
         (_S.HOLDING, _E.REFUSED): Row(_S.SPARED),

@@ -198,6 +198,21 @@ class AwayTests(HoldCase):
         self.assertEqual(len(self.callee.heard), 1)
         self.check_goes_on()
 
+    def test_media_refuse_while_away(self) -> None:
+        """Media that cannot hold at once are asked once, not for ever, and the call goes on."""
+        asked: list[bool] = []
+
+        def refuse(by: Party, on: bool) -> str:
+            asked.append(on)
+            assert len(asked) < 3, "asked again and again"
+            raise MediaError(Reason.CONFLICT, "not now")
+
+        self.patch(self.media, "hold", refuse)
+        self.leave()
+        self.caller.say(Away(False))
+        self.assertEqual(asked, [True])
+        self.check_goes_on()
+
     def test_not_taken_back(self) -> None:
         """One that refuses to be taken back is held as if the page had wanted it; so the page can try."""
         self.leave()

@@ -222,7 +222,8 @@ class Hold:
 
 @frozen
 class Away:
-    """Reported: the peer of this leg cannot be reached for a while (its page reloads), or is there again."""
+    """Reported: the peer of this leg cannot be reached for a while (its page reloads), or is there again. Then the
+    `Update` with which it takes the call up is reported first: nothing that follows from this one is in its way."""
 
     on: bool
 

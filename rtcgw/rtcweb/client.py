@@ -30,6 +30,7 @@ from rtcgw.rtcweb.identifying import Admitted, Authenticator, Refused, Users
 from rtcgw.rtcweb.legstates import Role
 from rtcgw.rtcweb.legtable import browser_leg
 from rtcgw.rtcweb.missed import MissedCalls
+from rtcgw.rtcweb.reconnecting import CLOSE_RECONNECT
 from rtcgw.rtcweb.resuming import Place, Places
 from rtcgw.rtcweb.tokens import verifier
 from rtcgw.rtcweb.useragent import BrowserLeg, IPage
@@ -251,6 +252,7 @@ class Client:
             admitted = self._desk.authenticator.admit(message, self._link.address)
             newcomer = self.session is None
             if self.session is None:
+                self._make_room(admitted)
                 self.session = self._desk.users.join(admitted.user, self)
             elif self.session.user.name != admitted.user.name:
                 raise Refused("already-logged-in")
@@ -269,6 +271,16 @@ class Client:
         self._welcome(message, self.session, self._take_place(message, admitted))
         if newcomer:
             self.session.ring(self)
+
+    def _make_room(self, admitted: Admitted) -> None:
+        """A page that is back is not refused for its own old connection, which is half open: that one goes."""
+        holder = None if admitted.place is None else admitted.place.holder
+        if isinstance(holder, Client) and self._desk.users.full(admitted.user.name):
+            holder.close()
+
+    def close(self) -> None:
+        """Another connection is there in this one's place."""
+        self._link.close(CLOSE_RECONNECT, "resumed on another connection")
 
     def _take_place(self, message: native.Login, admitted: Admitted) -> str:
         """The resume token for this log-in, which is good for the next one."""

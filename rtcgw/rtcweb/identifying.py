@@ -238,6 +238,11 @@ class Users:
         session = self.sessions.get(name)
         return session is not None and bool(session.legs)
 
+    def full(self, name: str) -> bool:
+        """Whether the user has as many connections as one may have."""
+        session = self.sessions.get(name)
+        return session is not None and len(session.clients) >= CONNECTIONS_LIMIT
+
     def join(self, user: User, client: IClient) -> UserSession:
         """A connection of this user has logged in. Raises `Refused` (limit)."""
         session = self.sessions.get(user.name)

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rtcgw.config import Call, Config, Login
 from rtcgw.rtcweb.dialects import native
-from rtcgw.rtcweb.identifying import FAILURES
+from rtcgw.rtcweb.identifying import CONNECTIONS_LIMIT, FAILURES
 from rtcgw.rtcweb.resuming import Places
 from rtcgw.rtcweb.tokens import BadToken
 from tests.peers.browser import PROFILE, USERS, Browser, BrowserSide, sandbox_config
@@ -123,6 +123,17 @@ class ResumeTests(ResumeCase):
         page.drop()
         self.clock.advance(1000)
         self.resume(fresh)
+
+    def test_no_room(self) -> None:
+        """With as many connections as a user may have, a page that is back takes the place of its own old one."""
+        page, token = self.login()
+        for _ in range(CONNECTIONS_LIMIT - 1):
+            self.login()
+        self.resume(token)
+        page.pump()
+        self.assertEqual(page.close_code, 4412)
+        stranger = self.side.connect()
+        stranger.expect("ERROR", id=stranger.send("LOGIN", user="alice", password="alice"), code="limit")
 
     def test_logged_out(self) -> None:
         """Who logs out leaves no token behind."""

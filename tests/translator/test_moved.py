@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rtcgw.media.backend import Access
 from rtcgw.model.events import (
     Accept,
@@ -24,10 +26,11 @@ from rtcgw.model.reason import Reason
 from rtcgw.store.table import Mapping
 from rtcgw.translator.call import Call
 from rtcgw.translator.leg import ILeg
-from rtcgw.translator.moved import HELD_LIMIT, RETURN_TIME, TRIES, MovedLeg, call_of
+from rtcgw.translator.moved import HELD_LIMIT, MOVE_TABLE, RETURN_TIME, TRIES, MovedLeg, call_of
 from rtcgw.translator.movestate import MoveState
 from tests.translator.callcase import answer, offer
 from tests.translator.doubles import ALICE, RecordedLeg
+from tests.translator.sipbench import rows, walk
 from tests.translator.test_factory import PHONE, Fixture
 
 TARGET = Identity("sip:target@ims")
@@ -65,10 +68,12 @@ class MoveCase(Fixture):
         self.mover = Mover()
         self.page.heard.clear()
         self.phone.heard.clear()
+        self.walked: set[tuple[Any, Any]] = set()
 
     def move(self, leg: RecordedLeg, reason: Reason = Reason.TRANSFERRED) -> MovedLeg:
         moved = self.translator.move(self.old, leg, self.mover, reason)
         assert moved is not None
+        moved.machine.watch = lambda label, old, what, new: self.walked.add((old, what))
         return moved
 
     def place_moved(self, leg: RecordedLeg, target: Identity = TARGET) -> tuple[MovedLeg, RecordedLeg]:
@@ -252,6 +257,52 @@ class CallerTests(MoveCase):
         self.assertIs(moved.machine.state, MoveState.STAYED)
         self.assertIs(self.phone.parent, self.old)
 
+    def until(self, state: MoveState) -> tuple[MovedLeg, RecordedLeg]:
+        """The phone on its way into a call, as far as `state`."""
+        moved, target = self.place_moved(self.phone)
+        if state is not MoveState.STAYING:
+            target.say(Accept(offer("theirs")))
+        if state is MoveState.PUT_OFF:
+            self.phone.say(UpdateReject(Reason.CONFLICT))
+            moved.deliver(Candidates("late"))
+        elif state in (MoveState.WITHDRAWN, MoveState.RETURNING):
+            target.say(End(Reason.BUSY))
+        if state is MoveState.RETURNING:
+            self.phone.say(UpdateAccept(answer("mine")))
+        self.assertIs(moved.machine.state, state)
+        return moved, target
+
+    def test_ends_at_any_moment(self) -> None:
+        """Whoever ends at whatever moment, nothing is left once all have: no call, no timer, nobody who waits."""
+        states = (MoveState.STAYING, MoveState.ASKED, MoveState.PUT_OFF, MoveState.WITHDRAWN, MoveState.RETURNING)
+        for state in states:
+            for first in ("phone", "page", "target"):
+                _, target = self.until(state)
+                legs = {"phone": self.phone, "page": self.page, "target": target}
+                legs[first].say(End(Reason.HANGUP))
+                if state is not MoveState.RETURNING and first != "phone":
+                    self.phone.say(UpdateReject(Reason.CONFLICT))
+                self.clock.advance(RETURN_TIME + TRIES)
+                for leg in (self.page, target, self.phone):
+                    if not any(isinstance(event, End) for event in leg.heard):
+                        leg.say(End(Reason.HANGUP))
+                self.assertEqual((self.translator.calls, self.clock.getDelayedCalls()), ({}, []), (state, first))
+                self.setUp_again()
+
+    def setUp_again(self) -> None:
+        """The same as at first; what the table has met is kept."""
+        walked = self.walked
+        self.setUp()
+        self.walked |= walked
+
+    def test_offer_for_a_call_that_is_over(self) -> None:
+        """A phone that was only to answer offers instead, when nobody is there any more: the old media answer it."""
+        moved, _ = self.until(MoveState.WITHDRAWN)
+        self.phone.say(UpdateAccept(offer("mine")))
+        self.assertEqual(self.phone.heard[-1], Confirm(answer("re-answer(mine)")))
+        self.assertIs(moved.machine.state, MoveState.STAYED)
+        self.check_old()
+
     def test_one_move_at_a_time(self) -> None:
         """A leg that is on its way, and one of a call that only rings, cannot be moved."""
         _, target = self.place_moved(self.phone)
@@ -317,6 +368,16 @@ class CalleeTests(MoveCase):
         self.phone.heard.clear()
         return moved, newcomer
 
+    def test_phone_hangs_up_instead(self) -> None:
+        """It has offered and hangs up: both calls are over."""
+        moved, newcomer = self.lend()
+        moved.deliver(Candidates("early"))
+        self.assertEqual(self.phone.heard, [Candidates("early")])
+        self.phone.say(End(Reason.HANGUP))
+        self.said(self.page, End(Reason.HANGUP))
+        self.assertEqual(newcomer.heard[-1], End(Reason.HANGUP))
+        self.assertEqual(self.translator.calls, {})
+
     def test_offer_is_never_answered(self) -> None:
         """The newcomer is gone before it has answered: the old call's media answer the phone, and all is as before."""
         _, newcomer = self.lend()
@@ -378,3 +439,11 @@ class CalleeTests(MoveCase):
         self.assertEqual((moved.view().kind, moved.view().state), ("moved", "asked to take the new media"))
         self.assertEqual(self.old.view().legs[0].peer, "caller")
         self.assertIsInstance(self.old, Call)
+
+    def test_every_row(self) -> None:
+        """All of these tests walk each row of the table."""
+        walked: set[tuple[Any, Any]] = set()
+        for case in walk(CallerTests, CalleeTests):
+            assert isinstance(case, MoveCase)
+            walked |= case.walked
+        self.assertEqual({str(row) for row in rows(MOVE_TABLE) - walked}, set())

@@ -37,7 +37,7 @@ CLOSE_CODES: Final = {
     1011: "The gateway made a mistake.",
     4401: "Log-in failed, or a token expired and was not renewed.",
     4408: "No log-in in time, or silence in spite of a ping.",
-    4412: "The gateway had asked for a new connection (RECONNECT); or the page has one, and there was no room for both.",
+    4412: "The gateway had asked for a new connection (RECONNECT); or the page has one, with no room for both.",
     4413: "Messages came too fast, or were read too slowly.",
 }
 """With which codes the gateway closes a connection."""

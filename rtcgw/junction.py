@@ -38,7 +38,7 @@ from rtcgw.translator.factory import IDestinations, Unreachable
 from rtcgw.translator.flow import Form, Network
 from rtcgw.translator.fork import Fork
 from rtcgw.translator.leg import ILeg
-from rtcgw.translator.moved import MovedLeg
+from rtcgw.translator.moved import MovedLeg, itself
 from rtcgw.translator.replace import Refused, take_place
 from rtcgw.translator.sipdialog import sdp_of
 from rtcgw.translator.sipleg import SipLeg
@@ -198,7 +198,8 @@ class Junction:
             return
         for call in list(self.translator.calls.values()):
             # Asked of the legs: the mapping row learns its profile only with the dialog, and a call may still ring.
-            if any(isinstance(leg, SipLeg) and leg.port is agent for leg in (call.caller, call.callee)):
+            legs: list[object] = [itself(leg) for leg in (call.caller, call.callee)]
+            if any(isinstance(leg, SipLeg) and leg.port is agent for leg in legs):
                 call.end(Reason.NOT_REGISTERED)
 
     def _on_dialog(self, session: SessionId, agent: ImsUserAgent) -> Callable[[DialogId], None]:

@@ -361,9 +361,14 @@ class Stay:
         """See `ILeg`."""
         self._moved.old_says(event)
 
+    @property
+    def leg(self) -> ILeg:
+        """The leg itself."""
+        return self._moved.leg
+
     def view(self) -> LegView:
         """See `ILeg`."""
-        return self._moved.leg.view()
+        return self.leg.view()
 
 
 def call_of(leg: ILeg) -> tuple[Call, ILeg] | None:
@@ -372,6 +377,12 @@ def call_of(leg: ILeg) -> tuple[Call, ILeg] | None:
     while isinstance(parent, Fork):
         leg, parent = parent, parent.parent
     return (parent, leg) if isinstance(parent, Call) else None
+
+
+def itself(leg: ILeg) -> ILeg:
+    """A leg that is on its way, whichever of its two faces a call has; any other leg as it is."""
+    seen: object = leg
+    return seen.leg if isinstance(seen, MovedLeg | Stay) else leg
 
 
 def movable(call: Call, leg: ILeg) -> bool:

@@ -155,6 +155,15 @@ class PhoneTests(TransferCase):
         target.answer(sdp("target"))
         self.together(target)
 
+    def test_profile_is_refused(self) -> None:
+        """The network refuses the profile for good while the target rings: nothing of either call is left."""
+        target = self.target()
+        self.rig.core.network_deregisters("sip:alice@ims.test", "rejected")
+        self.rig.advance(1)
+        self.assertTrue(self.phone.ended)
+        self.assertTrue(target.cancelled)
+        target.reject(487, "Request Terminated")
+
     def test_one_at_a_time(self) -> None:
         """A second transfer of the same call meanwhile is refused, and does not disturb the first one."""
         target = self.target()

@@ -8,9 +8,8 @@ from __future__ import annotations
 from tests.live.ims.subscribers import named
 from tests.live.requirements import need
 from tests.live.script import PLAIN_ALLOW, Script, sdp
-from tests.live.test_sipp_changes import BOB, ChangeCase
+from tests.live.test_sipp_changes import BOB, SETTLED, ChangeCase
 
-CAROL = named("carol").uri
 TIMER = ("Supported", "timer")
 CONTACT = ("Contact", "<sip:[user]@[local_ip]:[local_port]>")
 
@@ -45,7 +44,7 @@ class IntervalTests(ChangeCase):
         script = Script.called(("Session-Expires: 1800", "Supported: [^[:cntrl:]]*timer"))
         script.says(422, None, (("Min-SE", "3600"),), tag=True).hears("ACK")
         script.invited(("Session-Expires: 3600", "Min-SE: 3600", "m=audio"))
-        script.answers(headers=(TIMER, ("Require", "timer"), expires(3600, "uac"))).bye()
+        script.answers(headers=(TIMER, ("Require", "timer"), expires(3600, "uac"))).pause(SETTLED).bye()
         phone = await self.bob.called(script)
         self.addCleanup(phone.stop)
         call = await (await self.page.client("wanda")).call(BOB)
@@ -62,7 +61,7 @@ class RefreshTests(ChangeCase):
         """Three calls side by side: one that we placed and refresh by UPDATE, one that we took and refresh by
         re-INVITE, one whose phone should refresh and does not."""
         await self.begin()
-        carol = await self.sipp("carol", register=False)
+        henry = await self.sipp("henry")
         placed = Script.called().answers(headers=(TIMER, ("Require", "timer"), expires(90, "uac")))
         placed.hears("UPDATE", "Session-Expires: 90;refresher=uac", not_=("m=audio",))
         placed.says(200, None, (CONTACT, TIMER, expires(90, "uac"))).bye()
@@ -80,7 +79,7 @@ class RefreshTests(ChangeCase):
         second = self.alice.calling(taken, named("gw1").uri, timeout=80)
         self.addCleanup(second.stop)
         await (await wanda.called()).accept()
-        third = carol.calling(silent, named("gw1").uri, timeout=80)
+        third = henry.calling(silent, named("gw1").uri, timeout=80)
         self.addCleanup(third.stop)
         dead = await wanda.called()
         await dead.accept()

@@ -22,6 +22,7 @@ import { makeKeypad } from './keypad.js';
 
 export class View {
   /** @type {Actions} */ #actions;
+  /** how many calls were missed and not seen */ #missed = 0;
 
   /** @param {Actions} actions */
   constructor(actions) {
@@ -128,9 +129,11 @@ export class View {
   showMissed(entries) {
     // Whoever has the list open goes on reading it; what has been seen is gone the next time.
     const reading = /** @type {HTMLDetailsElement} */ (at('missed-more')).open;
-    if (entries.length || !reading) this.#fill('missed', entries);
-    at('missed-count').textContent = entries.length || !reading ? String(entries.length) : at('missed-count').textContent;
-    show('missed-card', entries.length > 0 || reading);
+    this.#missed = entries.length;
+    if (!entries.length && reading) return;
+    this.#fill('missed', entries);
+    at('missed-count').textContent = String(entries.length);
+    show('missed-card', entries.length > 0);
   }
 
   // ---------------------------------------------------------------- inside
@@ -149,9 +152,10 @@ export class View {
     const missed = /** @type {HTMLDetailsElement} */ (at('missed-more'));
     missed.addEventListener('toggle', () => {
       if (missed.open) seen();
-      else show('missed-card', at('missed-count').textContent !== '0');
+      else show('missed-card', this.#missed > 0);
     });
-    for (const type of ['pointerdown', 'keydown']) document.addEventListener(type, touch, true);
+    // What browsers take for a touch that permits sound, on every kind of screen.
+    for (const type of ['pointerup', 'keydown']) document.addEventListener(type, touch, true);
   }
 
   /** @returns {{token: string} | {user: string, password: string}} */

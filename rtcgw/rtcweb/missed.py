@@ -44,7 +44,7 @@ class MissedCalls:
         """A call has ended: whoever has missed it is told."""
         if record.answered or record.reason in _TAKEN or "callee" in record.moved:
             return
-        user = record.callee_user or self._called(record.callee)
+        user = record.callee_user if record.direction else self._called(record.callee)
         if user:
             caller = ANONYMOUS if record.private else Identity(record.caller, record.caller_name)
             self._store.add(user, MissedCall(SessionId(record.session), caller, record.setup_at, record.reason))
@@ -68,7 +68,7 @@ class MissedCalls:
         )
 
     def _called(self, uri: str) -> str | None:
-        """The user whom a set-up named that was refused before anybody rang."""
+        """The user whom a set-up named that was refused before there was a call, nor a leg of anybody's."""
         user = self._users.locate(uri)
         return None if user is None else user.name
 

@@ -77,7 +77,10 @@ class Half:
         other = self.other
         if other is None:
             return
-        if isinstance(event, _PASSED):
+        if other.parent is self.parent and not isinstance(event, End):
+            # Both halves have been moved into one call: there is nobody at either end, only an echo between them.
+            self._say(End(Reason.LOOP))
+        elif isinstance(event, _PASSED):
             other._say(event)
         elif isinstance(event, Setup):
             target, self._target = self._target, None

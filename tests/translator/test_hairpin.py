@@ -84,6 +84,13 @@ class HairpinTests(SynchronousTestCase):
         self.assertEqual((self.here.view().kind, self.here.view().state), ("hairpin", "ended"))
         self.assertEqual(self.target.heard, [])
 
+    def test_both_in_one_call(self) -> None:
+        """Whoever moves the two halves into one call has an echo without an end: it is ended."""
+        self.begin()
+        self.there.parent = self.here.parent
+        self.there.deliver(Info("1"))
+        self.assertEqual(self.first.heard, [End(Reason.LOOP)])
+
     def test_never_begun(self) -> None:
         """A call that ends before it has told anybody: whoever was to be called is let go."""
         self.here.deliver(End(Reason.MEDIA))

@@ -163,6 +163,19 @@ class Script:
         """SIPp hangs up."""
         return self.ask("BYE").gets(200)
 
+    def notify(self, line: str, over: bool = False) -> Script:
+        """A NOTIFY of `refer`: how the peer's REFER goes (RFC 3515)."""
+        state = "terminated;reason=noresource" if over else "active;expires=60"
+        self._cseq += 1
+        self._sent = ("NOTIFY", self._cseq, len(self._steps))
+        headers = (
+            ("Contact", "<sip:[user]@[local_ip]:[local_port]>"),
+            ("Event", "refer"),
+            ("Subscription-State", state),
+            ("Content-Type", "message/sipfrag;version=2.0"),
+        )
+        return self._send(self._head("NOTIFY", self._cseq), headers, f"{line}\n", True)
+
     def hung_up(self, *must: str) -> Script:
         """The other side hangs up."""
         return self.hears("BYE", *must).says(200)
@@ -215,7 +228,9 @@ class Script:
         if description is None:
             text += "Content-Length: 0\n\n"
         else:
-            text += f"Content-Type: application/sdp\nContent-Length: [len]\n\n{description}"
+            if "\nContent-Type:" not in text:
+                text += "Content-Type: application/sdp\n"
+            text += f"Content-Length: [len]\n\n{description}"
         attributes = ' retrans="500"' if repeated else ""
         return self._step(f"<send{attributes}><![CDATA[\n{text}]]></send>")
 

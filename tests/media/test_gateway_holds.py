@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from array import array
 from itertools import pairwise, permutations, product
+from math import pi, sin
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -276,6 +277,23 @@ class CodecTests(SynchronousTestCase):
             self.assertGreaterEqual(len(heard), 3)
             times = [int.from_bytes(data[4:8], "big") for data in heard]
             self.assertEqual({(b - a) & 0xFFFFFFFF for a, b in pairwise(times)}, {step})
+
+    def test_tone(self) -> None:
+        """A tone in the file is that tone at the phone, and at the page that the phone holds."""
+        times = range(8000)
+        tone = Wave(8000, array("h", [int(8000 * sin(2 * pi * 1250 * time / 8000)) for time in times]))
+        bench = Bench(settings=EmbeddedSettings(music=tone))
+        bench.call("0 101")
+        bench.session.hold(bench.web, True)
+        bench.session.answer(bench.core, phone_sdp("0 101", "recvonly", version=2), True)
+        bench.network.spend(3)
+        self.assertLess(abs(bench.phone.frequency - 1250), 10)
+        bench.session.hold(bench.web, False)
+        bench.session.answer(bench.core, phone_sdp("0 101", version=3), True)
+        bench.reanswer(bench.core, phone_sdp("0 101", "inactive", version=4))
+        bench.network.spend(1)
+        self.assertLess(abs(bench.voice.frequency - 1250), 10)
+        bench.session.close()
 
     def test_encrypted(self) -> None:
         """Where the phone has keys, music is encrypted as speech is."""

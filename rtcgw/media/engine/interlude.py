@@ -3,7 +3,8 @@
 Learned of rtpengine 10.5, and not from its documentation:
 
 * `block media` names who is not heard any more; `play media` names who hears the file, blocked or not. Both last
-  through any number of offers, until they are taken back. What is played has an SSRC of its own.
+  through any number of offers, until they are taken back. What is played has an SSRC of its own. Nothing is played to
+  a side whose line is `inactive`, so a page that a silent phone holds hears silence.
 * A file is read on the engine's machine. As a `blob` it would have to fit a datagram, which is four seconds of sound.
 * `play DTMF` names who seems to press, and the other one hears it. Without `inject-DTMF` in an offer and an answer it
   says `ok` and does nothing. With it every packet takes the way of converted ones, so a call has it from its first
@@ -83,7 +84,7 @@ class Interlude:
         playing = set()
         if mine.held and not phone.held and phone.takes:
             playing.add(core)
-        if not mine.held and mine.takes and (phone.held or phone.is_silent):
+        if not mine.held and mine.takes and phone.held:
             playing.add(web)
         await self._play(node, frozenset(playing) if self._jukebox.file else _NOBODY)
 

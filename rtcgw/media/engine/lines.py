@@ -98,12 +98,6 @@ class Side:
         nowhere = not self.on_web and line.host in _NOWHERE
         return (line.direction or Direction.SENDRECV).receives and not nowhere
 
-    @property
-    def is_silent(self) -> bool:
-        """Whether it holds the other side and sends nothing in the meantime."""
-        line = self.lines.get(AUDIO)
-        return line is not None and not self.takes and not (line.direction or Direction.SENDRECV).sends
-
     def has(self, kind: str) -> bool:
         """Whether it has a line of this kind in use."""
         return kind in self.lines

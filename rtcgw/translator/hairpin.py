@@ -59,7 +59,7 @@ _PASSED: Final = (
 """What one call tells this half is what the other half reports."""
 
 
-@implementer(ILeg)
+@implementer(ILeg, ILegParent)
 @define(eq=False)
 class Half:
     """One half; `other` is the one in the other call, until either call has ended."""
@@ -94,6 +94,15 @@ class Half:
             if self._target is not None:
                 self._target.deliver(event)
 
+    def report(self, leg: ILeg, event: Event) -> None:
+        """See `ILegParent`: whoever is to be called may be gone before it has been."""
+        if isinstance(event, End) and self._target is not None:
+            self._target = None
+            other = self.other
+            if other is not None:
+                self.other = other.other = None
+            self._say(event)
+
     def view(self) -> LegView:
         """See `ILeg`."""
         return LegView("hairpin", "", "joined" if self.other is not None else "ended")
@@ -111,4 +120,5 @@ def hairpin(session: SessionId, target: ILeg, begin: Callable[[Half, Setup, ILeg
     here, there = Half(session), Half(new_session_id())
     here.other, there.other = there, here
     here._target, here._begin = target, begin
+    target.parent = here
     return here

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias
 from rtcgw.config import Config
 from rtcgw.media.backend import MediaNews, News, Party
 from rtcgw.model.reason import Reason
-from rtcgw.sip.dialog import new_tag
+from rtcgw.sip.dialog import Dialog, new_tag
 from tests.flows.rig import ECHO, FlowMedia, Page, Rig, configured
 from tests.flows.steps import (
     PAGE_ANSWER,
@@ -86,6 +86,8 @@ class Course:
         """Requests of pages, each of which is owed an answer while its page is there."""
         self.placed: list[CoreCall] = []
         """Calls of phones, in order."""
+        self.dialogs: dict[CoreCall, dict[str, Dialog]] = {}
+        """Of calls to phones, by the tag of each phone that has answered."""
         self.handed_over = False
         """Somebody has asked for a transfer or a conference."""
         self._fates: list[int] = []
@@ -240,10 +242,14 @@ class Course:
             headers = call._rel(reliable) if status < 200 else ()
             if status == 407:
                 call.challenge()
+            elif status < 200 and call._final is not None:
+                return
             else:
                 self._obliging(call)
                 allow = (("Allow", _ALLOWS[which % len(_ALLOWS)]),) if status == 200 else ()
                 call.respond(status, "Scripted", sdp, *headers, *allow)
+                if call.dialog is not None:  # the same phone goes on with the dialog that it has
+                    call.dialog = self.dialogs.setdefault(call, {}).setdefault(call.tag, call.dialog)
 
     def ask(self, which: int, what: tuple[str, str | None]) -> None:
         """A phone asks for something within its dialog."""
@@ -381,8 +387,10 @@ class Course:
             else:
                 call.answer_again()
                 self.rig.advance(0.2)
-                if call.dialog is not None and call._final.status < 300:
-                    call.bye()
+                if call._final.status < 300:  # which of the phones it has forked to has got through is not known here
+                    for dialog in self.dialogs.get(call, {}).values():
+                        call.dialog = dialog
+                        call.bye()
         self.rig.advance(0.5)
 
     def _killed(self) -> None:

@@ -91,6 +91,13 @@ class HairpinTests(SynchronousTestCase):
         self.there.deliver(Info("1"))
         self.assertEqual(self.first.heard, [End(Reason.LOOP)])
 
+    def test_target_is_gone(self) -> None:
+        """Whoever is to be called has left before the gateway got so far: the call ends at once."""
+        self.target.say(End(Reason.CLIENT_LOST))
+        self.assertEqual(self.first.heard, [End(Reason.CLIENT_LOST)])
+        self.here.deliver(SETUP)
+        self.assertEqual(self.begun, [])
+
     def test_never_begun(self) -> None:
         """A call that ends before it has told anybody: whoever was to be called is let go."""
         self.here.deliver(End(Reason.MEDIA))

@@ -73,6 +73,8 @@ class Dialog:
     """The peer's last Allow, as lines; None until it has sent one. Read when somebody asks, which few calls do."""
     focus: bool = False
     """The peer's last Contact says that it is a conference (RFC 4579 §4.1)."""
+    supported: tuple[str, ...] | None = None
+    """The same for Supported."""
     headers: tuple[tuple[str, str], ...] = ()
     """What each of our requests in the dialog bears besides, the ACK apart; names in lower case."""
 
@@ -90,7 +92,8 @@ class Dialog:
             route_set=tuple(reversed(response.record_routes)),
             local_cseq=request.cseq.number,
             remote_cseq=None,
-            allow=_allow(response),
+            allow=_lines(response, "allow"),
+            supported=_lines(response, "supported"),
             focus=contact is not None and FOCUS in contact.params,
         )
 
@@ -109,7 +112,8 @@ class Dialog:
             route_set=tuple(request.record_routes),
             local_cseq=secrets.randbelow(2**16),
             remote_cseq=request.cseq.number,
-            allow=_allow(request),
+            allow=_lines(request, "allow"),
+            supported=_lines(request, "supported"),
             focus=FOCUS in contact.params,
         )
 
@@ -124,13 +128,18 @@ class Dialog:
         if contact is not None:
             self.remote_target = contact.uri
             self.focus = FOCUS in contact.params
-        self.allow = _allow(message) or self.allow
+        self.allow = _lines(message, "allow") or self.allow
+        self.supported = _lines(message, "supported") or self.supported
 
     def takes(self, method: str) -> bool | None:
         """Whether the peer says that it takes `method`; None when it has said nothing (§20.5)."""
         if self.allow is None:
             return None
         return any(method == word.strip() for line in self.allow for word in line.split(","))
+
+    def supports(self, tag: str) -> bool:
+        """Whether the peer says that it supports this option tag (§20.37)."""
+        return any(tag == word.strip().lower() for line in self.supported or () for word in line.split(","))
 
     def accepts(self, request: Request) -> bool:
         """Whether a request comes in order; False is answered with 500 (§12.2.2). ACK and CANCEL bear old numbers."""
@@ -177,8 +186,8 @@ class Dialog:
         return next_hop(request)
 
 
-def _allow(message: Message) -> tuple[str, ...] | None:
-    lines = message.headers.get("allow")
+def _lines(message: Message, name: str) -> tuple[str, ...] | None:
+    lines = message.headers.get(name)
     return None if lines is None else tuple(lines)
 
 

@@ -340,10 +340,11 @@ class SipLeg:
         self.on_dialog(dialog.id)
         return entered
 
-    def replaces(self) -> DialogRef | None:
-        """See `transfer.IReferable`: the tags are those of the peer, who is to match them."""
-        known = None if self.dialog is None else self.dialog.id
-        return None if known is None else DialogRef(known.call_id, known.remote_tag, known.local_tag)
+    def replaces(self, announced: bool = False) -> DialogRef | None:
+        """See `IReferable`: the tags are those of the peer, who is to match them."""
+        if self.dialog is None or (announced and not self.dialog.supports("replaces")):
+            return None
+        return DialogRef(self.dialog.id.call_id, self.dialog.id.remote_tag, self.dialog.id.local_tag)
 
     def hang_up(self, event: End) -> None:
         """Send BYE; its answer, or silence, ends the leg."""

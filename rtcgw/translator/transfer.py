@@ -70,8 +70,9 @@ class IPlacer(Protocol):
 class IReferable(Protocol):
     """A leg whose peer may be sent elsewhere, and whose dialog may be replaced: a phone's."""
 
-    def replaces(self) -> DialogRef | None:
-        """The leg's dialog as its peer knows it; None before there is one."""
+    def replaces(self, announced: bool = False) -> DialogRef | None:
+        """The leg's dialog as its peer knows it; None before there is one. `announced`: None also where the peer does
+        not say that it supports Replaces."""
 
 
 class TransferState(Symbol):
@@ -172,19 +173,19 @@ class Transferal:
     # -- actions ---------------------------------------------------------------------------------
 
     def _refer(self) -> None:
-        """The far phone is asked; where it is to replace a call, its peer's dialog there must be one of SIP."""
+        """The far phone is asked. To replace a call both phones must know how, else there would be one call more."""
         event, call = self._event, self.call
-        by = call.identity(call.joint.leg(self._asker)).uri
+        asker, far = call.joint.leg(self._asker), call.joint.leg(self._asker.other)
         if event.other is not None:
             found = self._consulted()
             ref = None if found is None else _reference(found[0].joint.leg(found[1]))
-            if found is None or ref is None:
-                self.machine.handle(TransferEvent.BARRED, End(Reason.CONFLICT))
+            if found is None or ref is None or _reference(far) is None:
+                auto = self._way is TransferWay.AUTO
+                self.machine.handle(TransferEvent.BARRED if auto else TransferEvent.FAILED, End(Reason.CONFLICT))
                 return
-            target = found[0].identity(found[0].joint.leg(found[1])).uri
-            event = Transfer(target, replaces=ref)
-        far = call.joint.leg(self._asker.other)
-        far.deliver(Transfer(event.target, None, event.replaces, event.referred_by or by))
+            event = Transfer(found[0].identity(found[0].joint.leg(found[1])).uri, replaces=ref)
+        by = event.referred_by or call.identity(asker).uri
+        far.deliver(Transfer(event.target, None, event.replaces, by))
 
     def _move(self, *_: object) -> None:
         found = self._consulted()
@@ -297,9 +298,9 @@ def _is_phone(leg: ILeg) -> bool:
 
 
 def _reference(leg: ILeg) -> DialogRef | None:
-    """The dialog of a phone's leg as the phone knows it; None for a page's."""
+    """The dialog of a phone's leg as the phone knows it; None for a page's, and for a phone that knows no Replaces."""
     known = getattr(leg, "replaces", None)
-    ref = None if known is None else known()
+    ref = None if known is None else known(announced=True)
     return ref if isinstance(ref, DialogRef) else None
 
 

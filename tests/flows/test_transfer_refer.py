@@ -161,6 +161,25 @@ class SentTests(TransferCase):
         self.assertTrue(self.phone.ended)
 
 
+class OldPhonesTests(TransferCase):
+    """Phones that take REFER and know no Replaces, as many do."""
+
+    way: ClassVar[TransferWay] = TransferWay.AUTO
+    supported = "timer"
+
+    def test_attended(self) -> None:
+        """Sent with Replaces such a phone would make a second call: the gateway joins the two itself."""
+        other, target = self.talk(TARGET, "from-target")
+        self.phone.canned["UPDATE"] = [(200, sdp("echo"))]
+        target.canned["INVITE"] = [(200, sdp("target"))]
+        self.transfer(**{"with": other})
+        self.assertEqual(self.news(), ["trying", "done"])
+        self.assertNotIn("REFER", {request.method for request in self.phone.requests})
+        target.bye()
+        self.rig.advance()
+        self.assertTrue(self.phone.ended)
+
+
 class ForcedTests(SentTests):
     """`transfer = "refer"`: the gateway never calls in the phone's stead."""
 

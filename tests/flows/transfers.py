@@ -31,6 +31,8 @@ class TransferCase(FlowCase):
     """alice's page talks to the phone ECHO, session `session`; what was said until then is forgotten."""
 
     way: ClassVar[TransferWay] = TransferWay.GATEWAY
+    supported = "replaces"
+    """What phones say of themselves."""
 
     def build(self) -> Rig:
         return Rig(configured(**self.settings), peer=PeerProfile(transfer=self.way))
@@ -47,7 +49,7 @@ class TransferCase(FlowCase):
         session = page.call(to)
         self.rig.advance()
         phone = self.rig.call
-        phone.respond(200, "OK", answer, ALLOW)
+        phone.respond(200, "OK", answer, ALLOW, ("Supported", self.supported))
         self.rig.advance()
         page.send("ANSWER", session=session)
         self.rig.advance()

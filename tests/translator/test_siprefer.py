@@ -164,10 +164,13 @@ class OutgoingTests(SynchronousTestCase):
 
     def test_with_replaces(self) -> None:
         """Attended: the address bears the dialog that is to be replaced, escaped."""
+        self.assertIsNone(self.bench.leg.replaces(announced=True))
+        assert self.bench.leg.dialog is not None
+        self.bench.leg.dialog.supported = ("timer, Replaces",)
         self.send("sip:carol@ims.test", DialogRef("c@7", "a", "b"))
         value = "<sip:carol@ims.test?Replaces=c%407%3Bto-tag%3Da%3Bfrom-tag%3Db>"
         self.assertEqual(self.bench.port.asked[-1].request.get("refer-to"), value)
-        self.assertEqual(self.bench.leg.replaces(), DialogRef("c1", THEIRS, OURS))
+        self.assertEqual(self.bench.leg.replaces(announced=True), DialogRef("c1", THEIRS, OURS))
 
     def test_outcomes(self) -> None:
         """Each way in which it can end."""

@@ -42,7 +42,7 @@ def failed(reason: Reason, status: int | None = None) -> Transferring:
 class Phone(RecordedLeg):
     """A recorded phone that may be sent elsewhere."""
 
-    def replaces(self) -> DialogRef | None:
+    def replaces(self, announced: bool = False) -> DialogRef | None:
         return DialogRef(self.session, "theirs", "ours")
 
 

@@ -179,9 +179,11 @@ class TransferTests(CallsCase):
         await call.hears(ERIN_TONE)
 
     async def test_attended(self) -> None:
-        """The page hands its call on to the other one that it has: the two phones hear each other."""
+        """The page hands one of its calls on to the other: the two phones hear each other. Henry knows no REFER."""
         page, call, erin = await self.begin()
         await self.second(page, erin, ERIN_TONE)
+        await page.click("#lines button")
+        await self.hears(page, PHONE_TONE)
         await page.click("#transfer")
         await page.click("#transfer-partners button")
         await page.until("document.querySelector('#lines-card').hidden")

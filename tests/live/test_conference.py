@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from tests.live import tones
 from tests.live.baresip import Baresip
 from tests.live.cases import GatewayCase
+from tests.live.gateway import Gateway
 from tests.live.ims.subscribers import named
 from tests.live.requirements import need
+from tests.live.rtpengine import Rtpengine
 from tests.live.waiting import until
 from tests.live.webclient import TONE, Call, Media, WebClient
 from tests.peers.rtp import power
@@ -21,8 +25,7 @@ AUDIBLE = 0.02
 """Share of the energy above which a tone counts as heard; one of two equal ones has a half."""
 
 
-@need("kamailio", "baresip")
-class ConferenceTests(GatewayCase):
+class ConferenceCase(GatewayCase):
     async def phone(self, name: str, tone: int) -> Baresip:
         phone = Baresip(named(name), self.folder / name, self.core, tone=tone, answer="auto", codecs="PCMU,PCMA")
         await phone.start()
@@ -51,9 +54,8 @@ class ConferenceTests(GatewayCase):
                 await until(f"{phone.who.user} hears {hertz} Hz", partial(phone_hears, phone, hertz))
             self.assertFalse(phone_hears(phone, own))
 
-    async def test_three(self) -> None:
+    async def three(self, gateway: Gateway) -> None:
         """Two calls of a page become one; then a phone leaves, and the two others go on hearing each other."""
-        gateway = await self.gateway("gw1")
         erin, frank = await self.phone("erin", ERIN), await self.phone("frank", FRANK)
         wanda = await gateway.client("wanda")
         first = await self.talk(wanda, erin, ERIN)
@@ -69,6 +71,27 @@ class ConferenceTests(GatewayCase):
         await until("the phone hears the page", lambda: phone_hears(erin, TONE) and not phone_hears(erin, FRANK))
         await erin.hang_up()
         await wanda.expect_among("HANGUP", session=first.session, reason="hangup")
+
+
+@need("kamailio", "baresip")
+class ConferenceTests(ConferenceCase):
+    async def test_three(self) -> None:
+        """The page's sound goes through the relay of the same process."""
+        await self.three(await self.gateway("gw1"))
+
+
+@need("kamailio", "baresip", "rtpengine")
+class EngineTests(ConferenceCase):
+    async def test_three(self) -> None:
+        """The page's sound goes through rtpengine, the phones' straight to the mixer."""
+        engine = Rtpengine(self.folder / "rtpengine")
+        await engine.start()
+        self.addCleanup(engine.stop)
+        sections: Mapping[str, Mapping[str, Any]] = {
+            "media": {"backend": "rtpengine"},
+            "media.rtpengine": {"nodes": [engine.node], "ping": 1, "timeout": 1},
+        }
+        await self.three(await self.gateway("gw1", sections=sections))
 
 
 def page_hears(call: Call, hertz: int) -> bool:

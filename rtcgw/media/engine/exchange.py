@@ -96,7 +96,10 @@ class Exchange:
         found = [_MADE_UP[name] for name in self.peer.codecs if name in WEB]
         if self.peer.dtmf is Dtmf.RTP:
             found += [Codec(101 + place, DTMF, rate) for place, rate in enumerate(sorted({one.rate for one in found}))]
-        side.lines = {AUDIO: Media(AUDIO, 9, "RTP/AVP", [], NOWHERE, None, Direction.SENDRECV)}
+        # The engine takes a browser at 0.0.0.0 without ICE for one on hold, and would tell the phone so. Port 9 of its
+        # own machine is nobody, and nobody hears what it may send there until the browser has described itself.
+        host = "127.0.0.1" if side.on_web else NOWHERE
+        side.lines = {AUDIO: Media(AUDIO, 9, "RTP/AVP", [], host, None, Direction.SENDRECV)}
         side.codecs = {AUDIO: tuple(found)}
 
     # -- places to convert codecs ------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ class RelayTests(SynchronousTestCase):
                     "calls": 1,
                     "port pairs free": f"{total - 1} of {total}",
                     "converting": f"0 of {bench.backend.places.limit}",
+                    "speaking": 0,
                 }
             ],
         )

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
+from attrs import evolve
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from rtcgw.config import Records
 from rtcgw.gateway import build
 from rtcgw.media.embedded.backend import EmbeddedBackend
 from tests.flows.rig import ECHO, MAIN, Page, configured
@@ -21,7 +26,9 @@ class GatewayTests(SynchronousTestCase):
         self.core = ImsCore(self.network)
         self.core.subscribe(MAIN.impi, MAIN.secret, *MAIN.impus)
         self.core.phone(ECHO, lambda call: call.answer(phone_sdp()))
-        self.gateway = build(configured(), MemoryReactor(self.network), self.clock.seconds)
+        self.file = Path(self.mktemp())
+        config = evolve(configured(), records=Records(str(self.file)))
+        self.gateway = build(config, MemoryReactor(self.network), self.clock.seconds)
         self.successResultOf(self.gateway.start())
         self.network.advance(1)
         self.alice = Page("alice", self.gateway.browsers)
@@ -51,6 +58,10 @@ class GatewayTests(SynchronousTestCase):
         self.assertEqual(self.alice.last("HANGUP")["reason"], "shutdown")
         self.assertTrue(self.core.calls[-1].ended)
         self.assertEqual(self.alice.close_code, 1001)
+        (record,) = map(json.loads, self.file.read_text("utf-8").splitlines())
+        self.assertEqual((record["reason"], record["side"], record["caller_user"]), ("shutdown", "gateway", "alice"))
+        self.assertEqual(record["media"], "embedded")
+        self.assertIn("shutdown", self.gateway.inspector.records())
 
     def stop(self) -> None:
         stopped = self.gateway.stop()

@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 
-from rtcgw.config import Config, Ice, IceServer, Sandbox, Sip
+from rtcgw.config import Config, Ice, IceServer, Records, Sandbox, Sip
 from rtcgw.media.backend import IMediaBackend, IMediaSession, MediaError
 from rtcgw.model.reason import Reason
 from rtcgw.ops.preflight import PATIENCE, Finding, options_request, preflight
@@ -156,6 +156,15 @@ class PreflightTests(TestCase):
         lines = self.check(Reactor(taken=(8080,)))
         self.assertIn("FAILED   [web] listen: tcp:8080:interface=127.0.0.1 cannot be opened: Address already", lines[0])
         self.assertEqual(len([line for line in lines if line.startswith("FAILED")]), 1)
+
+    def test_records(self) -> None:
+        """Where call records go, and whether there is room for them."""
+        file = f"{self.mktemp()}-calls.jsonl"
+        small, huge = Records(file, 65536), Records(file, 2**60)
+        self.assertIn(f"ok       [records] file: {file} can be written; room for all of its files",
+                      self.check(Reactor(), evolve(Config(), records=small)))  # fmt: skip
+        lines = self.check(Reactor(), evolve(Config(), records=huge))
+        self.assertIn(f"bytes are free for {file}, fewer than max_size", "\n".join(lines))
 
     def test_silent_core(self) -> None:
         """A core that is not there is found within seconds, over TCP and UDP, after asking more than once."""

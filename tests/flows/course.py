@@ -144,6 +144,18 @@ class Course:
         if len(self.pages) < PAGES_LIMIT:
             self.pages.append(self.rig.page(user, f"{user}{len(self.pages)}", capabilities=WORDS))
 
+    def resume(self, user: str) -> None:
+        """The newest page of this user is reloaded, or is loaded twice: its log-in goes on in another one."""
+        for page in reversed(self.pages):
+            token = page.transcript[0].get("resume")
+            if page.name.startswith(user) and token and len(self.pages) < PAGES_LIMIT:
+                name = f"{user}{len(self.pages)}"
+                try:
+                    self.pages.append(self.rig.page(user, name, capabilities=WORDS, resume=token))
+                except AssertionError:  # too late, or it has been resumed before: it logs in anew
+                    self.open(user)
+                return
+
     def lose(self, user: str) -> None:
         """The newest page of this user is killed."""
         for page in reversed(self.there):

@@ -103,16 +103,30 @@ CANNED: Final[tuple[tuple[str, int, str | None], ...]] = (
 WAITS: Final = (0.05, 0.3, 1.0, 4.5, 12.0, 35.0)
 NEWS: Final = (News.SOUND, News.SILENT, News.DTLS, News.STALLED, News.MOVED, News.KEYFRAME, News.LOST)
 
-BEGINNINGS: Final[tuple[Step, ...]] = (
-    ("call", 0, ECHO, PAGE_OFFER),
-    ("call", 0, ECHO, PAGE_OFFER),
-    ("call", 0, "carol", PAGE_OFFER),
-    ("ring", CALLED[0], PHONE_OFFER, True),
-    ("ring", CALLED[0], PHONE_OFFER, True),
-    ("ring", CALLED[0], None, True),
-    ("ring", CALLED[0], PHONE_OFFER, False),
+_CALL: Final[Step] = ("call", 0, ECHO, PAGE_OFFER)
+_RING: Final[Step] = ("ring", CALLED[0], PHONE_OFFER, True)
+_TAKEN: Final[tuple[Step, ...]] = (
+    _CALL,
+    ("respond", 1, (200, PHONE_ANSWER, False), False),
+    ("request", 0, 0, ("ANSWER", {})),
 )
-"""Each way in which a call may begin."""
+"""A phone takes a page's call, and says that it knows REFER."""
+_GIVEN: Final[tuple[Step, ...]] = (_RING, ("request", 0, 0, ("ANSWER", {"sdp": PAGE_ANSWER})))
+"""A page takes a phone's."""
+
+BEGINNINGS: Final[tuple[tuple[Step, ...], ...]] = (
+    (_CALL,),
+    (_RING,),
+    (("call", 0, "carol", PAGE_OFFER),),
+    (("ring", CALLED[0], None, True),),
+    (("ring", CALLED[0], PHONE_OFFER, False),),
+    (("open", "alice"), _RING),
+    _TAKEN,
+    _GIVEN,
+    (*_TAKEN, *_TAKEN),
+    (*_GIVEN, *_TAKEN),
+)
+"""Each way in which a call may begin, and what random steps would seldom come to: calls that are talked in."""
 ENDS: Final = ("pages", "phones", "killed", "both", "gateway")
 
 
@@ -140,6 +154,7 @@ _WILD: Final[Mapping[Callable[[Random], Step], int]] = {
     _one("ring", CALLED, (PHONE_OFFER, PHONE_OFFER, None, "bad"), (True, True, False)): 2,
     _one("lose", USERS): 2,
     _one("open", USERS): 2,
+    _one("resume", USERS): 2,
     _one("logout", USERS): 1,
     lambda random: ("take_up", which(random), which(random)): 3,
     lambda random: ("transfer", which(random), which(random), which(random)): 2,

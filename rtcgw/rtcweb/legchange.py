@@ -169,6 +169,8 @@ def note(leg: BrowserLeg, event: Hold | Transferring | Roster | Connected) -> No
     elif isinstance(event, Connected):
         leg.facts.remote = event.party
         leg.home.changed()
+    elif isinstance(event, Roster):
+        leg.facts.roster = event
 
 
 def message_of(session: SessionId, event: Hold | Transferring | Roster | Connected) -> native.GatewayMessage:

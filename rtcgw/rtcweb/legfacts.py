@@ -6,7 +6,7 @@ from typing import Final
 
 from attrs import define
 
-from rtcgw.model.events import Sound
+from rtcgw.model.events import Roster, Sound
 from rtcgw.model.identity import Identity
 
 NOBODY: Final = Identity("")
@@ -31,5 +31,7 @@ class Facts:
     """It rings at the other side."""
     sound: Sound | None = None
     """Who makes what the caller hears."""
+    roster: Roster | None = None
+    """Who takes part, as it was told last: for a page that takes the call over, of which the others hear nothing."""
     undescribed: bool = False
     """The page has called without a description and given none since: nothing is there that could be taken up."""

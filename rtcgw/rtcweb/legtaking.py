@@ -57,6 +57,7 @@ def moves(leg: BrowserLeg, message: native.Offer, page: IPage) -> None:
     """Another page takes over."""
     let_go(leg, "moved")
     _offers(leg, message, page)
+    _tell_roster(leg)
 
 
 def moves_unconfirmed(leg: BrowserLeg, message: native.Offer, page: IPage) -> None:
@@ -77,6 +78,7 @@ def moves_meanwhile(leg: BrowserLeg, message: native.Offer, page: IPage) -> None
     _waits(leg, message, page)
     leg.owed.append(("OFFER", message.id))
     leg.report(UpdateReject(Reason.CANCELLED))
+    _tell_roster(leg)
 
 
 # -- before it is answered -------------------------------------------------------------------
@@ -146,6 +148,12 @@ def _offers(leg: BrowserLeg, message: native.Offer, page: IPage) -> None:
     _adopt(leg, page)
     leg.described = True
     change.page_changes(leg, message)
+
+
+def _tell_roster(leg: BrowserLeg) -> None:
+    """A page that comes back is told by the call, since it was away; this one has nobody else to tell it."""
+    if leg.facts.roster is not None:
+        change.tell(leg, leg.facts.roster)
 
 
 def _waits(leg: BrowserLeg, message: native.Offer, page: IPage) -> None:

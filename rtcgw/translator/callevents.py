@@ -92,7 +92,7 @@ def _accepted(call: Call, party: Party, event: Accept) -> None:
 
 def _attended(call: Call) -> None:
     if call.roster is None:
-        call.roster = Attendance(call.setup, call.joint)
+        call.roster = Attendance(call.setup, call.joint, absent=call.news.absent)
     call.roster.changed()
     if call.crowds is not None:
         call.crowds.look(call)

@@ -26,7 +26,7 @@ _NOBODY: Final[frozenset[Party]] = frozenset()
 class NewsDesk:
     """Of one call. `lost(reason, text)` is called when its media are gone for good, `answered()` says how far it is."""
 
-    __slots__ = ("_answered", "_away", "_changes", "_joint", "_lost", "_ringback", "_session")
+    __slots__ = ("_answered", "_changes", "_joint", "_lost", "_ringback", "_session", "absent")
 
     def __init__(
         self,
@@ -43,7 +43,8 @@ class NewsDesk:
         self._ringback = ringback
         self._lost = lost
         self._answered = answered
-        self._away: frozenset[Party] = _NOBODY
+        self.absent: frozenset[Party] = _NOBODY
+        """Whose page is gone for a while."""
 
     def take(self, news: MediaNews) -> None:
         """One piece of news of a call that has not ended."""
@@ -63,7 +64,7 @@ class NewsDesk:
 
     def away(self, party: Party, on: bool) -> None:
         """The party's page is gone for a while, or there again."""
-        self._away = self._away | {party} if on else self._away - {party}
+        self.absent = self.absent | {party} if on else self.absent - {party}
 
     def _sounds(self, news: MediaNews) -> None:
         if self._ringback is not None and news.party is Party.CALLEE:
@@ -105,7 +106,7 @@ class NewsDesk:
         """Two are excused. A party whose page is away has its grace time, and new media when it comes back; and what
         a called page has connected early is not in the call yet: that page may be gone, and another one answer."""
         early = news.party is Party.CALLEE and not self._answered() and self._joint.callee.access.on_web
-        if news.party not in self._away and not early:
+        if news.party not in self.absent and not early:
             self._lost(Reason.MEDIA_LOST, news.detail)
 
 

@@ -25,15 +25,15 @@ _NOBODY: Final[frozenset[Party]] = frozenset()
 
 
 class Attendance:
-    """Of one call that has been answered. `version` is that of the list told last."""
+    """Of one call that has been answered. `version` is that of the list told last, `absent` who is away already."""
 
     __slots__ = ("_away", "_crowd", "_held", "_joint", "_names", "_told", "version")
 
-    def __init__(self, setup: Setup, joint: Joint, version: int = 0) -> None:
+    def __init__(self, setup: Setup, joint: Joint, version: int = 0, absent: frozenset[Party] = _NOBODY) -> None:
         self.version = version
         self._joint = joint
         self._names = {Party.CALLER: setup.shown, Party.CALLEE: setup.callee}
-        self._away = _NOBODY
+        self._away = absent
         self._held = _NOBODY
         """Who has been put on hold by the other."""
         self._crowd: dict[Party, tuple[Participant, ...]] = {}

@@ -118,6 +118,8 @@ class Opening:
         """
         other = self._joint.leg(party.other)
         description = event.description
+        if isinstance(event, Progress) and event.another:
+            self._answers.pop(party, None)  # it was another one's, and is nobody's answer now
         if description is None and isinstance(event, Accept) and party in self._answers:
             description = Description(Kind.ANSWER, self._answers[party])
         if description is None:

@@ -17,9 +17,11 @@ from rtcgw.model.events import (
     Description,
     End,
     Kind,
+    Progress,
     ProgressAck,
     ProgressAcked,
     Setup,
+    Stage,
     Unacceptable,
     Update,
 )
@@ -210,6 +212,8 @@ def answered(leg: SipLeg, response: Response) -> None:
     elif early is not None and not heard:
         sdp = sdp or early.sdp  # said in a 1xx, of which the caller was not told because another fork was heard
     if not heard:
+        if leg.early.described is not None and sdp is None:
+            leg.report(Progress(Stage.TRYING, another=True))  # what was heard so far is not this one's answer
         leg.early.described = None
     if offerless(leg) and sdp is not None and leg.early.described is None:
         leg.machine.arm("hold", leg.ladder.answer_wait)

@@ -88,6 +88,16 @@ class SoundTests(ForkCase):
         self.alice.answer(self.session)
         self.hang_up()
 
+    def test_answer_of_nobody(self) -> None:
+        """The second phone answers and has never described itself: what the first one said is no answer of its."""
+        first, second = self.forked()
+        first.progress("one")
+        self.rig.advance()
+        second.respond(200, "OK")
+        self.rig.advance()
+        self.assertEqual(self.alice.last("HANGUP")["reason"], "media-incompatible")
+        self.assertTrue(second.ended)
+
     def test_the_silent_one_gives_way(self) -> None:
         """A fork whose network says that it is silent is not waited for."""
         first, second = self.forked()

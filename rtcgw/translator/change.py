@@ -217,6 +217,10 @@ class Changes:
 
     # -- what the media says ---------------------------------------------------------------
 
+    def is_held_by(self, party: Party) -> bool:
+        """Whether the party holds the other one, by the gateway's doing."""
+        return self._holds is not None and self._holds.by(party)
+
     def moved(self, party: Party) -> None:
         """What the party was told of our media is no longer true."""
         self._due[party] = News.MOVED
@@ -275,7 +279,7 @@ class Changes:
         if plan.answer is not None:
             self.machine.handle(ChangeEvent.ANSWERED, plan.answer)
         elif plan.offer is not None and self._answered():
-            self.machine.handle(ChangeEvent.PASSED_ON, plan.offer)
+            self.machine.handle(ChangeEvent.PASSED_ON, plan.offer, plan.fresh)
         else:
             self._joint.media.revert()
             self._media_refused(MediaError(Reason.MEDIA, "the other party cannot be asked before it has answered"))
@@ -318,8 +322,8 @@ class Changes:
         lent = self._job.origin is not None
         self.machine.handle(ChangeEvent.OFFERED if lent else ChangeEvent.PASSED_ON, sdp)
 
-    def _ask(self, sdp: str) -> None:
-        self._joint.leg(self._job.asked).deliver(Update(Description(Kind.OFFER, sdp)))
+    def _ask(self, sdp: str, fresh: bool = False) -> None:
+        self._joint.leg(self._job.asked).deliver(Update(Description(Kind.OFFER, sdp), fresh))
 
     def _lend(self, sdp: str) -> None:
         party = self._job.asked

@@ -106,6 +106,10 @@ class Holds:
 
     # -- for the changes -------------------------------------------------------------------
 
+    def by(self, party: Party) -> bool:
+        """Whether the party holds the other one, by the gateway's doing."""
+        return party in self._in_force
+
     def wanted(self, party: Party, on: bool) -> bool:
         """Whether the party will hold the other once it has said so (`on`), or is away."""
         absence = self._absences.get(party)

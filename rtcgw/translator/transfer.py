@@ -223,8 +223,10 @@ class Transferal:
             there.deliver(End(Reason.CONFLICT))
             return False
         self._tell(TransferStage.TRYING)
-        target_shown = ANONYMOUS if there.private else there.identity
-        self._placer.place(here, Setup(here.identity, target_shown, private=here.private, moved=True), callee=there)
+        # Who is on hold is offered something: asked for an offer, phones say that they are on hold.
+        caller, callee = (there, here) if other.changes.is_held_by(party.other) else (here, there)
+        shown = ANONYMOUS if callee.private else callee.identity
+        self._placer.place(caller, Setup(caller.identity, shown, private=caller.private, moved=True), callee=callee)
         return True
 
     def _consulted(self) -> tuple[Call, Party] | None:

@@ -256,6 +256,21 @@ class AttendedTests(TransferCase):
         self.rig.advance()
         self.assertTrue(self.target.ended)
 
+    def test_held(self) -> None:
+        """The page has put the target on hold meanwhile: that one is offered the other's media, so that it speaks
+        again; asked for an offer it would offer to be on hold."""
+        self.target.canned["UPDATE"] = [(200, "held"), (200, sdp("target"))]
+        self.page.send("HOLD", session=self.other, on=True)
+        self.phone.canned["INVITE"] = [(200, sdp("echo"))]
+        self.rig.advance()
+        self.transfer(**{"with": self.other})
+        self.assertEqual(self.news(), ["trying", "done"])
+        self.assertEqual(self.phone.last("INVITE").body, b"")
+        self.assertIn(b"m=audio", self.target.last("UPDATE").body)
+        self.target.bye()
+        self.rig.advance()
+        self.assertTrue(self.phone.ended)
+
     def test_target_refuses(self) -> None:
         """The target does not take part: both calls of the page are as they were."""
         self.target.canned["INVITE"] = [(488, None)]

@@ -23,7 +23,7 @@ from tests.flows.course import Course
 from tests.flows.relayed import RelayedCourse
 from tests.flows.steps import BEGINNINGS, ENDS, Step, wild
 
-COURSES = int(os.environ.get("RTCGW_COURSES", "160"))
+COURSES = int(os.environ.get("RTCGW_COURSES", "120"))
 SEED = int(os.environ.get("RTCGW_SEED", "0"))
 LENGTH = 30
 """Steps of a course at most."""

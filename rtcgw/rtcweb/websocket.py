@@ -4,7 +4,7 @@
     frames      text, up to `max_frame`                                        else close 1003, 1007, 1009
     rate        a token bucket                                                 else ERROR flood, close 4413
     reading     the transport's buffer stays below `high_water`                else aborted
-    time        log-in in time, a sign of life, a token that is still valid    else close 4408, 4401
+    time        log-in in time, a sign of life, a token that is still valid    else close 4408, cut off, close 4401
 
 Autobahn is the protocol: handshake, fragments, control frames, closing, violations. Two things are taken from it.
 `processData` handles the common frame, complete, final, uncompressed and masked, in one step and hands every other

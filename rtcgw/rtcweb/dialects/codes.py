@@ -36,7 +36,7 @@ CLOSE_CODES: Final = {
     1009: "A message larger than allowed.",
     1011: "The gateway made a mistake.",
     4401: "Log-in failed, or a token expired and was not renewed.",
-    4408: "No log-in in time, or silence in spite of a ping.",
+    4408: "No log-in in time. A client that answers no ping is cut off without a code: it would not hear it.",
     4412: "The gateway had asked for a new connection (RECONNECT); or the page has one, with no room for both.",
     4413: "Messages came too fast, or were read too slowly.",
 }

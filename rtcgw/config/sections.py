@@ -215,8 +215,8 @@ class Sip:
     session_expires: Annotated[
         int,
         Whole(0, 604800, "seconds"),
-        "How long a call goes on without a sign of life of the phone (RFC 4028), as the gateway asks for it; half of it "
-        "between two such signs. 0: asks for none, but does what phones and networks ask for.",
+        "How long a call goes on without a sign of life of the phone (RFC 4028), as the gateway asks for it; half of "
+        "it between two such signs. 0: asks for none, but does what phones and networks ask for.",
     ] = SESSION_EXPIRES
     min_se: Annotated[
         int, Whole(90, 604800, "seconds"), "The least such time that phones may ask for; less is refused with 422."

@@ -28,7 +28,7 @@ from rtcgw.model.identity import DialogRef, Identity, SessionId, User, new_sessi
 from rtcgw.model.peer import PLAIN_PEER, PeerProfile
 from rtcgw.model.reason import Reason
 from rtcgw.rtcweb.identifying import Users
-from rtcgw.sip.dialog import DialogId
+from rtcgw.sip.dialog import Dialog, DialogId
 from rtcgw.sip.headers import HeaderError
 from rtcgw.sip.message import Request, make_response
 from rtcgw.sip.parties import hidden, plain, referrer
@@ -177,7 +177,12 @@ class Junction:
             self._enter(session, agent, leg.dialog.id)
 
     def _replaced(self, request: Request, user: str) -> MovedLeg:
-        """The leg that is to talk to whoever calls instead of to the dialog that is named. Raises `Refused`."""
+        """The leg that is to talk to whoever calls instead of to the dialog that is named. Raises `Refused`.
+
+        Raises `HeaderError` for an INVITE that no dialog can be made of, as `incoming` will: by then the leg would be
+        on its way to a call that there is never going to be.
+        """
+        Dialog.as_uas(request, "")
         named = request.headers["replaces"]
         try:
             ref = read_replaces(named[0])

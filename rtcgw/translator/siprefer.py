@@ -25,6 +25,7 @@ from rtcgw.model.identity import DialogRef
 from rtcgw.model.peer import TransferWay
 from rtcgw.model.reason import Reason, from_status
 from rtcgw.sip.dialog import Dialog
+from rtcgw.sip.grammar import PLAIN_VALUE
 from rtcgw.sip.headers import HeaderError, NameAddr, ParamValue, parse_params
 from rtcgw.sip.message import Request, Response, make_response
 from rtcgw.sip.names import PHRASES
@@ -43,6 +44,9 @@ FRAGMENT_LIMIT: Final = 8192
 _STATUS_LINE: Final = re.compile(rb"SIP/2\.0 ([1-6][0-9]{2})(?: [^\r\n]{0,256})?(?:\r?\n|\Z)")
 _SCHEMES: Final = frozenset({"sip", "sips", "tel"})
 _HEADER_SAFE: Final = "[]/?:+$-_.!~*'()"
+_CALL_ID: Final = re.compile(r"[!-+\--:<-~]+\Z")
+"""Somewhat more than RFC 3261 §25.1 allows: printable ASCII without `,` and `;`. The text may come out of an escaped
+URI, in which a line break can hide."""
 
 
 class NotUsable(ValueError):
@@ -59,11 +63,11 @@ class NotUsable(ValueError):
 def read_replaces(value: str) -> DialogRef:
     """The dialog that a Replaces names (RFC 3891 §6.1). Raises `HeaderError`."""
     call_id, _, rest = value.partition(";")
-    params = parse_params(rest) if rest else {}
-    to_tag, from_tag = params.get("to-tag"), params.get("from-tag")
-    if not call_id.strip() or not to_tag or not from_tag:
-        raise HeaderError("Replaces lacks the Call-ID or a tag")
-    return DialogRef(call_id.strip(), to_tag, from_tag, "early-only" in params)
+    call_id, params = call_id.strip(), parse_params(rest) if rest else {}
+    to_tag, from_tag = params.get("to-tag") or "", params.get("from-tag") or ""
+    if not (_CALL_ID.match(call_id) and PLAIN_VALUE.match(to_tag) and PLAIN_VALUE.match(from_tag)):
+        raise HeaderError("Replaces lacks the Call-ID or a tag, or they are none")
+    return DialogRef(call_id, to_tag, from_tag, "early-only" in params)
 
 
 def read_refer(request: Request) -> Transfer:
@@ -172,6 +176,10 @@ class Ours:
     """A REFER of ours whose outcome is awaited."""
 
     cseq: int
+    alone: bool
+    """None before it is still without an outcome: a NOTIFY that names no REFER means this one."""
+    agreed: bool = False
+    """The peer has taken it."""
 
 
 @define(eq=False)
@@ -248,7 +256,8 @@ def send_elsewhere(leg: SipLeg, event: Transfer) -> None:
     assert dialog is not None
     state = _of(leg)
     forced = leg.peer.transfer is TransferWay.REFER and dialog.takes("REFER") is None
-    if state.ours is not None or not (dialog.takes("REFER") or forced):
+    before = state.ours
+    if (before is not None and not before.agreed) or not (dialog.takes("REFER") or forced):
         cannot_send(leg, event)
         return
     try:
@@ -260,7 +269,8 @@ def send_elsewhere(leg: SipLeg, event: Transfer) -> None:
     leg.port.decorate(request, leg.peer)
     request.set("refer-to", refer_to(target, event.replaces))
     request.set("referred-by", f"<{dialog.local.uri.text}>")
-    mine = state.ours = Ours(request.cseq.number)
+    # One that was taken, and whose outcome nobody waits for any more, does not stand in the way of all others.
+    mine = state.ours = Ours(request.cseq.number, alone=before is None)
     leg.sent("REFER")
     Ask(leg.port, dialog, request, lambda response: _answered(leg, mine, response))
 
@@ -276,6 +286,7 @@ def _answered(leg: SipLeg, mine: Ours, response: Response | None) -> None:
         return  # its outcome has overtaken this
     if response is not None and response.status < 300:
         mine.cseq = response.cseq.number  # a challenge has met another number than the first
+        mine.agreed = True
         leg.report(Transferring(TransferStage.TRYING))
         return
     state.ours = None
@@ -288,7 +299,7 @@ def notified(leg: SipLeg, tx: ServerTransaction, request: Request) -> None:
     ours = None if leg.referrals is None else leg.referrals.ours
     try:
         event = _Event.of(request)
-        if ours is None or event.id not in (None, str(ours.cseq)):
+        if ours is None or (event.id != str(ours.cseq) and (event.id is not None or not ours.alone)):
             leg.no_such(tx, request)
             return
         status, last = read_notify(request)

@@ -148,6 +148,25 @@ class OutgoingTests(SynchronousTestCase):
         said = (("event", "refer"), ("subscription-state", state), ("content-type", "message/sipfrag"), *headers)
         return self.bench.request("NOTIFY", body, *said)
 
+    def test_given_up(self) -> None:
+        """A phone that has agreed and never said how it went can be sent elsewhere again; before it has agreed, not.
+        Its word about the first time is not taken for one about the second."""
+        self.send()
+        first = self.bench.port.asked[-1].request
+        self.send()
+        self.assertEqual(self.bench.heard.pop(), failed(Reason.PROTOCOL, 405))
+        self.bench.answer_last(202)
+        self.send()
+        second = self.bench.port.asked[-1].request
+        self.assertIsNot(second, first)
+        self.bench.answer_last(202)
+        self.bench.heard.clear()
+        for event in ("refer", f"refer;id={first.cseq.number}"):
+            tx = self.notify("SIP/2.0 200 OK\r\n", ("event", event), state="terminated")
+            self.assertEqual(tx.statuses, [481])
+        self.notify("SIP/2.0 200 OK\r\n", ("event", f"refer;id={second.cseq.number}"), state="terminated")
+        self.assertEqual(self.bench.heard, [TRYING, DONE])
+
     def test_sent_elsewhere(self) -> None:
         """The phone is asked, agrees, and says how it goes: ringing, and through."""
         self.send()

@@ -20,6 +20,7 @@ from zope.interface import implementer
 from rtcgw.model.events import Part, Participant, Roster
 from rtcgw.model.identity import Identity
 from rtcgw.sip.message import Message, Request, Response
+from rtcgw.sip.parties import plain
 from rtcgw.sip.server import ServerTransaction
 from rtcgw.sip.subscription import ISubscriptionPort, ISubscriptionUser, Subscription
 from rtcgw.sip.transaction import ClientTransaction, IClientUser
@@ -36,8 +37,13 @@ EXPIRES: Final = 3600
 BOUNDS: Final = Bounds(octets=65536, depth=12, elements=4000)
 USERS: Final = 100
 """Users kept of a conference; what is said of more is passed over."""
+ENDPOINTS: Final = 8
+"""Endpoints kept of a user."""
 TEXT: Final = 256
 """Characters of a name or a word that are kept."""
+PAUSE: Final = 10.0
+"""Seconds between two times that everything is asked for again: a focus whose lists never fit is not asked without end.
+"""
 _PARTS: Final[Mapping[str, Part]] = {
     "connected": Part.TALKING,
     "muted-via-focus": Part.TALKING,
@@ -56,7 +62,12 @@ class User:
 
     name: str | None = None
     endpoints: dict[str, str] = field(factory=dict)
-    """By URI, how each is connected."""
+    """By URI, how each is connected; `ENDPOINTS` at most."""
+
+    def note(self, endpoint: str, status: str) -> None:
+        """How an endpoint is connected."""
+        if endpoint in self.endpoints or len(self.endpoints) < ENDPOINTS:
+            self.endpoints[endpoint] = status
 
     @property
     def part(self) -> Part | None:
@@ -93,13 +104,14 @@ class Document:
             self.version = int(version) if version.isascii() and version.isdigit() and len(version) < 11 else None
             self.state = attributes.get("state", "full")
         elif self._path[1:] == ["users", "user"]:
-            self.users.append((attributes.get("entity", "")[:TEXT], attributes.get("state", "full"), User()))
+            entity = plain(attributes.get("entity"), TEXT) or ""
+            self.users.append((entity, attributes.get("state", "full"), User()))
         elif self._path[1:] == ["users", "user", "endpoint"]:
             self._endpoint = attributes.get("entity", "")[:TEXT]
             if attributes.get("state") == "deleted":
                 self.gone.append((self.users[-1][0], self._endpoint))
             else:
-                self.users[-1][2].endpoints[self._endpoint] = "connected"
+                self.users[-1][2].note(self._endpoint, "connected")
 
     def data(self, text: str) -> None:
         """See `xmlbody.Reader`."""
@@ -112,9 +124,9 @@ class Document:
         self._path.pop()
         self._text = ""
         if path == ["users", "user", "display-text"]:
-            self.users[-1][2].name = text or None
+            self.users[-1][2].name = plain(text)
         elif path == ["users", "user", "endpoint", "status"] and self._endpoint in self.users[-1][2].endpoints:
-            self.users[-1][2].endpoints[self._endpoint] = text.lower()
+            self.users[-1][2].note(self._endpoint, text.lower())
 
 
 @implementer(ISubscriptionPort)
@@ -153,7 +165,10 @@ class Crowd:
         self._told = 0
         self._clock = clock
         self._due: IDelayedCall | None = None
-        """Everything will be asked for again, as soon as the NOTIFY in hand is dealt with."""
+        """Everything will be asked for again: as soon as the NOTIFY in hand is dealt with, or later."""
+        self._asked = -PAUSE
+        """When it was asked for again last, by the clock."""
+        self._shown: tuple[Participant, ...] = ()
         port = _Port(leg, caller)
         self.subscription = Subscription(port, self, clock, target, PACKAGE, CONTENT, EXPIRES)
 
@@ -166,6 +181,7 @@ class Crowd:
 
     def _ask_again(self) -> None:
         self._due = None
+        self._asked = self._clock.seconds()
         self.subscription.stop()
         self.subscription.start()
 
@@ -199,7 +215,9 @@ class Crowd:
         version, known = document.version, self._version
         if document.state != "full":
             if version is None or known is None or version > known + 1:
-                self._due = self._due or self._clock.callLater(0, self._ask_again)
+                if self._due is None:
+                    wait = max(0.0, self._asked + PAUSE - self._clock.seconds())
+                    self._due = self._clock.callLater(wait, self._ask_again)
                 return False
             if version <= known:
                 return False
@@ -221,7 +239,8 @@ class Crowd:
         elif state == "partial" and entity in self._users:
             known = self._users[entity]
             known.name = user.name or known.name
-            known.endpoints.update(user.endpoints)
+            for endpoint, status in user.endpoints.items():
+                known.note(endpoint, status)
         elif entity and len(self._users) < USERS:
             self._users[entity] = user
 
@@ -231,7 +250,8 @@ class Crowd:
             for entity, user in self._users.items()
             if user.part is not None
         )
-        if present:
+        if present and present != self._shown:
+            self._shown = present
             self._told += 1
             self._leg.report(Roster(self._told, present))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rtcgw.sip.subscription import QUIET
-from rtcgw.translator.crowd import USERS
+from rtcgw.translator.crowd import ENDPOINTS, PAUSE, USERS
 from tests.flows.case import FlowCase
 from tests.flows.rig import ECHO
 
@@ -140,6 +140,48 @@ class HostileTests(CrowdCase):
         self.call()
         self.tell(info(1, *(user(f"sip:{number}@x", "connected") for number in range(USERS + 20))))
         self.assertEqual(len(self.present()), USERS)
+        self.hang_up()
+
+    def test_many_endpoints(self) -> None:
+        """However many endpoints a user is said to have, list after list, so many are kept."""
+        self.call()
+        self.tell(info(1, user("sip:a@x", "connected")))
+        for version in range(2, 12):
+            more = user("sip:a@x", *["on-hold"] * 300, state="partial").replace("sip:a@x;", f"sip:a@x;{version}-")
+            self.tell(info(version, more, state="partial"))
+        (crowd,) = self.rig.crowds._crowds.values()
+        self.assertEqual([len(each.endpoints) for each in crowd._users.values()], [ENDPOINTS])
+        self.assertEqual(self.present(), [("sip:a@x", "talking")])
+        self.hang_up()
+
+    def test_lists_that_never_fit(self) -> None:
+        """A focus that tells of changes alone is asked for everything now and then, not as fast as it can answer."""
+        self.call()
+        for version in range(1, 100):
+            self.tell(info(3 * version, user("sip:a@x", "connected"), state="partial"))
+        spent = 99 * 0.05
+        self.assertLessEqual(self.asked().count("3600"), 2 + spent / PAUSE)
+        self.rig.advance(PAUSE)
+        self.tell(info(1, user("sip:a@x", "connected")))
+        self.assertEqual(self.present(), [("sip:a@x", "talking")])
+        self.hang_up()
+
+    def test_names(self) -> None:
+        """Names and addresses come to the page as one line that reads one way, like those of callers."""
+        self.call()
+        self.tell(info(1, user("sip:a&#x202e;@x&#10;y", "connected", name="A&#x202e;nn&#10;Lee&#x2028;")))
+        party = self.alice.last("PARTICIPANTS")["participants"][0]["party"]
+        self.assertEqual((party["uri"], party["name"]), ("sip:a@x y", "Ann Lee"))
+        self.hang_up()
+
+    def test_repeated(self) -> None:
+        """The page hears of a list that says nothing new once, however often it comes."""
+        self.call()
+        self.tell(info(1, user("sip:a@x", "connected"), user("sip:b@x", "connected")))
+        told = len(self.alice.transcript)
+        for version in range(2, 50):
+            self.tell(info(version, user("sip:a@x", "connected"), user("sip:b@x", "connected")))
+        self.assertEqual(len(self.alice.transcript), told)
         self.hang_up()
 
     def test_refused(self) -> None:

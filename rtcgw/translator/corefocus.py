@@ -29,6 +29,7 @@ from rtcgw.translator.fork import Fork
 from rtcgw.translator.leg import ILeg
 from rtcgw.translator.merge import Done, Seat, Way, seat_of
 from rtcgw.translator.moved import MovedLeg
+from rtcgw.translator.movestate import MoveState
 from rtcgw.translator.sipleg import SipLeg
 from rtcgw.translator.transfer import IPlacer, Transfers
 
@@ -36,6 +37,7 @@ log = Logger()
 
 INVITE_TIME: Final = 60.0
 """Seconds that the conference may take for one party: a phone that is asked to replace its call does not ring."""
+
 
 class Guest(NamedTuple):
     """A far party on its way into the conference."""
@@ -45,6 +47,11 @@ class Guest(NamedTuple):
     call: Call
     moved: MovedLeg | None
     """Of the first call, which is over: what still holds the leg."""
+
+    @property
+    def gone(self) -> bool:
+        """Whether it has hung up, or is elsewhere: whoever has no call any more is not to be called."""
+        return self.call.over if self.moved is None else self.moved.machine.state is MoveState.GONE
 
     def let_go(self, reason: Reason) -> None:
         """Its old call has served."""
@@ -153,8 +160,8 @@ class CoreMerge:
         self.machine.arm("invite", INVITE_TIME)
         guest, far = self._guests[0], _far(call)
         ref = guest.leg.replaces() if isinstance(guest.leg, SipLeg) else None
-        if far is None or (ref is None and ":" not in guest.name.uri):
-            self.machine.handle(CoreEvent.REFUSED, None)  # a web user whom the network does not know
+        if far is None or guest.gone or (ref is None and ":" not in guest.name.uri):
+            self.machine.handle(CoreEvent.REFUSED, None)  # the last: a web user whom the network does not know
         else:
             far.deliver(Transfer(guest.name.uri, replaces=ref, referred_by=call.other_identity(far).uri))
 

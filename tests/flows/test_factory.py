@@ -139,6 +139,36 @@ class FailingTests(FactoryCase):
         self.page_takes(self.first)
         self.assertEqual((self.error(), self.one.ended, self.two.ended), ("media-incompatible", True, False))
 
+    def test_one_without_an_outcome(self) -> None:
+        """The conference never says how it went with the first party; the second one is invited all the same, and
+        what is said then without naming an invitation could be about either."""
+        focus = self.founded()
+        self.rig.advance(INVITE_TIME + 1)
+        self.assertEqual(len(self.referred(focus)), 2)
+        self.says(focus, "200 OK")
+        self.assertEqual(focus.responses[-1].status, 481)
+        self.assertFalse(self.two.ended)
+        number = focus.last("REFER").cseq.number
+        focus.request(
+            "NOTIFY",
+            "SIP/2.0 200 OK\r\n",
+            ("event", f"refer;id={number}"),
+            ("subscription-state", "terminated;reason=noresource"),
+            ("content-type", "message/sipfrag"),
+        )
+        self.rig.advance()
+        self.assertTrue(self.two.ended)
+        self.assertEqual(self.alice.last("OK")["session"], self.first)
+
+    def test_guest_hangs_up_meanwhile(self) -> None:
+        """A party that has hung up before its turn came is not called back by the conference."""
+        focus = self.founded()
+        self.two.bye()
+        self.rig.advance()
+        self.says(focus, "200 OK")
+        self.assertEqual(len(self.referred(focus)), 1)
+        self.assertEqual(self.alice.last("OK")["session"], self.first)
+
     def test_silence(self) -> None:
         """The conference never says how it went."""
         focus = self.founded()

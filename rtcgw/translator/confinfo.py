@@ -28,7 +28,7 @@ from rtcgw.sip.message import Message, Request, Response, make_response
 from rtcgw.sip.notifier import INotifierPort, INotifierSource, Notification, Notifier, Refused, package
 from rtcgw.sip.server import ServerTransaction
 from rtcgw.sip.transaction import ClientTransaction, IClientUser
-from rtcgw.sip.uri import escape_user
+from rtcgw.sip.uri import Uri, UriError, escape_user
 from rtcgw.translator.call import Call
 from rtcgw.translator.conference import Conference, Conferences
 from rtcgw.translator.sipleg import SipLeg
@@ -164,9 +164,15 @@ def users(present: tuple[Participant, ...], domain: str) -> Users:
 
 
 def address(party: Identity, domain: str) -> str:
-    """A party's URI; a web user without a public identity has one at the conference's domain."""
-    scheme = party.uri.partition(":")[0].lower()
-    return party.uri if scheme in ("sip", "sips", "tel") else f"sip:{escape_user(party.uri)}@{domain}"
+    """A party's URI; a web user without a public identity has one at the conference's domain, and so has whatever
+    else is none: a party is called what a page may have typed."""
+    try:
+        uri = Uri.parse(party.uri)
+        if uri.is_sip or uri.scheme == "tel":
+            return uri.text
+    except UriError:
+        pass
+    return f"sip:{escape_user(party.uri)}@{domain}"
 
 
 def document(entity: str, version: int, state: str, present: Users) -> ElementTree.Element:

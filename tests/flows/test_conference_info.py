@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from urllib.parse import unquote
 from xml.etree import ElementTree
 
+from rtcgw.model.events import Part, Participant
 from rtcgw.model.identity import ANONYMOUS, Identity
 from rtcgw.sip.dialog import DialogId, new_call_id, new_tag
 from rtcgw.sip.headers import NameAddr
 from rtcgw.sip.message import Request, Response
 from rtcgw.sip.notifier import GAP, LEAST, MOST
 from rtcgw.sip.uri import Uri
-from rtcgw.translator.confinfo import CONTENT, LIMIT, NAMESPACE
+from rtcgw.translator.confinfo import CONTENT, LIMIT, NAMESPACE, users
 from tests.flows.rig import GATEWAY
 from tests.flows.test_conference import ALICE, ONE, TWO, ConferenceCase
 from tests.peers.core_call import CoreCall
@@ -178,6 +180,17 @@ class HostileTests(InfoCase):
         self.rig.advance()
         self.assertEqual(self.one.responses[-1].status, 400)
         self.assertEqual(len(self.rig.confinfo), 1)
+
+    def test_typed_addresses(self) -> None:
+        """What a page has typed to call somebody may be no URI, nor even text that XML can hold: the phones are told
+        an address that is one."""
+        for typed in ("sip:two@ims.test;\uffff", "sip:two@ims.test \x85", "tel:+1;\u202e", "two\ufffe <&"):
+            found = users((Participant(Identity(typed), Part.TALKING),), "conference.invalid")
+            (uri,) = found
+            self.assertEqual(Uri.parse(uri).host, "conference.invalid", typed)
+            self.assertEqual(unquote(Uri.parse(uri).user or ""), typed)
+        for proper in ("sip:two@ims.test;user=phone", "tel:+15550100"):
+            self.assertEqual(list(users((Participant(Identity(proper), Part.TALKING),), "x")), [proper])
 
     def test_call_that_is_no_conference(self) -> None:
         """In the dialog of an ordinary call there is nothing to subscribe to."""

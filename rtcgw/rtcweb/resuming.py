@@ -12,7 +12,8 @@ resume makes no log-in last longer.
     two rounds later, or late   no log-in
 
 Tokens are kept as SHA-256 digests; 192 bits of chance need no slow hash. Nothing here is written to a log. The table
-is bounded by the connections there are, and by `limit` for the places of lost ones, of which the oldest go first.
+is bounded by the connections there are, and for the places of lost ones by `LOST_BY_USER` and by `limit` in all; of
+each the oldest go first.
 
 What it is not: it moves no call. The page says which calls it takes up (OFFER with `session`), so that a page which
 fails to come back costs nothing.
@@ -33,6 +34,8 @@ from rtcgw.rtcweb.tokens import BadToken
 
 BYTES: Final = 24
 """Of chance in a token."""
+LOST_BY_USER: Final = 16
+"""Places of one user whose connections are lost, at the most."""
 
 
 @define(eq=False)
@@ -64,6 +67,8 @@ class Places:
         self._table: dict[bytes, Place] = {}
         self._lost: dict[Place, None] = {}
         """Places whose connection is gone, the one longest lost first."""
+        self._lost_by: dict[str, dict[Place, None]] = {}
+        """The same by user, so that one whose pages come and go drives out nobody else's."""
 
     def __len__(self) -> int:
         return len(self._table)
@@ -100,7 +105,7 @@ class Places:
             place.previous, place.lasts = place.current, self._clock.seconds() + self.life
         else:
             self._table.pop(place.current, None)
-        self._lost.pop(place, None)
+        self._found(place)
         place.holder = holder
         return self._fresh(place)
 
@@ -110,7 +115,10 @@ class Places:
             return
         place.holder = None
         place.deadline = self._clock.seconds() + self.life
-        self._lost[place] = None
+        mine = self._lost_by.setdefault(place.user.name, {})
+        self._lost[place] = mine[place] = None
+        if len(mine) > LOST_BY_USER:
+            self._drop(next(iter(mine)))
         self._tidy()
 
     def leave(self, place: Place, holder: object) -> None:
@@ -128,9 +136,18 @@ class Places:
 
     def _drop(self, place: Place) -> None:
         place.holder = None
-        self._lost.pop(place, None)
+        self._found(place)
         for digest in (place.current, place.previous):
             self._table.pop(digest, None)
+
+    def _found(self, place: Place) -> None:
+        """The place waits for nobody any more."""
+        if self._lost.pop(place, self) is self:
+            return
+        mine = self._lost_by[place.user.name]
+        del mine[place]
+        if not mine:
+            del self._lost_by[place.user.name]
 
     def _tidy(self) -> None:
         now = self._clock.seconds()

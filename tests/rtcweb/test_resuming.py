@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from rtcgw.config import Call, Config, Login
 from rtcgw.rtcweb.dialects import native
 from rtcgw.rtcweb.identifying import CONNECTIONS_LIMIT, FAILURES
-from rtcgw.rtcweb.resuming import Places
+from rtcgw.rtcweb.resuming import LOST_BY_USER, Places
 from rtcgw.rtcweb.tokens import BadToken
 from tests.peers.browser import PROFILE, USERS, Browser, BrowserSide, sandbox_config
 from tests.rtcweb.doubles import World
@@ -275,6 +275,20 @@ class TableTests(SynchronousTestCase):
         with self.assertRaises(BadToken):
             self.places.find(tokens[0])
         self.places.find(tokens[1])
+
+    def test_one_user(self) -> None:
+        """A user whose pages come and go as fast as they can drives out places of their own only."""
+        self.places = Places(self.clock, self.clock.seconds, 120, 10_000)
+        theirs = object()
+        place, other = self.places.enter(USERS[1], None, theirs)
+        self.places.lose(place, theirs)
+        tokens = [self.lost() for _ in range(LOST_BY_USER + 100)]
+        self.assertEqual(len(self.places), LOST_BY_USER + 1)
+        self.places.find(other)
+        self.places.take(self.places.find(tokens[-1]), tokens[-1], object())
+        self.clock.advance(121)
+        self.lost()
+        self.assertEqual(len(self.places), 3, "the one that was taken has two tokens")
 
     def test_tidied(self) -> None:
         """What is over is not kept."""

@@ -8,6 +8,7 @@ How legs are built is the business of the rooms above, which hand in their build
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 
 from attrs import define, field, frozen
 from twisted.internet.interfaces import IReactorTime
@@ -214,10 +215,11 @@ class Translator:
     def find(self, session: SessionId, user: str) -> tuple[Call, ILeg] | None:
         """The call in which a page of this user has this session id, and its leg there.
 
-        A call begins with the id of its legs; one that was made of moved legs has another one.
+        A call begins with the id of its legs; one that was made of moved legs has another one. In a hairpin a page's
+        id is that of the call next to its own.
         """
         call = self.calls.get(session)
-        for found in self.calls.values() if call is None else (call,):
+        for found in chain(() if call is None else (call,), self.calls.values()):
             for leg in (found.caller, found.callee):
                 if leg.session == session and leg.access.on_web and leg.view().user == user:
                     return found, leg

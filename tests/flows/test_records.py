@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from attrs import fields
+
+from rtcgw.media.backend import MediaStats, Stream
 from rtcgw.model.reason import Reason
 from rtcgw.translator.record import CallRecord
 from tests.flows.case import FlowCase
-from tests.flows.rig import ECHO
+from tests.flows.rig import ECHO, FlowMedia
+from tests.flows.transfers import TARGET, TransferCase, sdp
 from tests.peers.browser import SDP
+from tests.peers.core_call import CoreCall
 
 
 class RecordTests(FlowCase):
@@ -133,3 +138,66 @@ class RecordTests(FlowCase):
         self.rig.advance()
         self.rig.translator.end_all(Reason.SHUTDOWN)
         self.tells(reason="shutdown", side="gateway")
+
+
+class WholeLifeTests(TransferCase):
+    """A hidden caller whom the boss has sent on to alice is held, sees a reload, and is handed on."""
+
+    def incoming(self) -> CoreCall:
+        """It rings, is answered early and then in earnest."""
+        phone = self.rig.core.call(
+            "sip:alice@ims.test",
+            sdp("caller"),
+            "sip:bob@ims.test",
+            ("privacy", "id"),
+            ("history-info", "<sip:boss@ims.test>;index=1, <sip:alice@ims.test>;index=1.1"),
+            ("referred-by", "<sip:boss@ims.test>"),
+            ("user-agent", "Desk phone/3"),
+        )
+        self.rig.advance()
+        session = self.page.invited
+        self.page.send("RINGING", session=session)
+        self.page.send("PRANSWER", session=session, sdp="early")
+        self.rig.advance(5)
+        self.page.send("ANSWER", session=session, sdp="ours")
+        self.rig.advance()
+        return phone
+
+    def test_every_field(self) -> None:
+        """The records of the two calls, and of the call before, leave out nothing but the status that nobody sent."""
+        assert isinstance(self.rig.media, FlowMedia)
+        self.page.send("HANGUP", session=self.session)
+        self.rig.advance()
+        phone = self.incoming()
+        self.rig.media.media.final = MediaStats("marked", caller=Stream(packets=9, lost=1, codec="PCMA", mos=4.2))
+        self.session = self.page.invited
+        phone.canned["UPDATE"] = phone.canned["INVITE"] = 5 * [(200, sdp("caller"))]
+        for on in (True, False):
+            self.page.send("HOLD", session=self.session, on=on)
+            self.rig.advance(40)
+        self.page.drop()
+        self.page = self.rig.page("alice", "again")
+        self.page.send("OFFER", session=self.session, sdp="anew")
+        self.rig.advance()
+        self.transfer(to=TARGET)
+        target = self.rig.call
+        target.ring()
+        self.rig.advance()
+        target.respond(200, "OK", sdp("target"), ("P-Asserted-Identity", "<sip:boss@ims.test>"), ("Server", "Target/1"))
+        self.rig.advance(60)
+        target.bye()
+        self.rig.advance()
+        before, first, second = self.rig.records
+        told = {name for record in self.rig.records for name in record.line()}
+        self.assertEqual({each.name for each in fields(CallRecord)} - told, {"status", "quality"})
+        self.assertEqual((before.caller_user, before.callee_agent), ("alice", ""))
+        self.assertEqual((first.caller, first.private, first.holds, first.moves), ("sip:bob@ims.test", True, 1, 1))
+        self.assertEqual((first.history, first.referred_by), (("sip:boss@ims.test",), "sip:boss@ims.test"))
+        self.assertEqual((first.reason, first.transferred_to), ("transferred", second.session))
+        self.assertEqual(first.line()["caller_codec"], "PCMA")
+        self.assertAlmostEqual(first.held, 40, 0)
+        self.assertAlmostEqual(first.ring or 0, 5, 0)
+        self.assertEqual((second.direction, second.moved), ("core", ("caller",)))
+        self.assertEqual((second.transferred_from, second.connected), ((first.session,), "sip:boss@ims.test"))
+        times = [first.setup_at, first.ringing_at, first.early_at, first.answered_at, first.ended_at]
+        self.assertEqual(times, sorted(times, key=lambda each: each or 0))

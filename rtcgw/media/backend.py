@@ -146,6 +146,8 @@ class Reoffer:
     """For the party that offered: the other one need not know."""
     offer: str | None = None
     """For the other party; its answer then goes through `answer`, its refusal is told by `revert`."""
+    fresh: bool = False
+    """With `offer`, for a browser: the peer connection behind it is another one, and only another one can answer."""
 
 
 Result: TypeAlias = str | Deferred[str]

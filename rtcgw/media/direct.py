@@ -77,10 +77,35 @@ class DirectBackend:
 
 
 @frozen
+class _Looks:
+    """What the parties' descriptions say of them, as far as anybody asks."""
+
+    showing: frozenset[Party] = frozenset()
+    """Who sends a picture."""
+    taking: frozenset[Party] = frozenset()
+    """Who has a line of pictures in use."""
+    keys: Mapping[Party, str] = MappingProxyType({})
+    """The fingerprint of each browser: a peer connection made anew has another one (RFC 8842 §5.1)."""
+
+    def with_(self, party: Party, session: Session) -> _Looks:
+        """The party has described itself."""
+        used = [media for media in session.media if media.port != 0]
+        lines = [media for media in used if media.kind == VIDEO]
+        shows = any(session.direction_of(media).sends for media in lines)
+        key = session.value_of(used[0], "fingerprint") if used else None
+        return _Looks(
+            self.showing | {party} if shows else self.showing - {party},
+            self.taking | {party} if lines else self.taking - {party},
+            {**self.keys, party: key} if key else self.keys,
+        )
+
+
+@frozen
 class _Open:
     """A change that waits for its answer, and what a refusal brings back."""
 
     meant: Mapping[Party, str]
+    looks: _Looks
     by: Party | None = None
     """Who holds or takes back by it; None: a party's own offer, whose answer the other is told."""
     was_held: bool = False
@@ -98,10 +123,9 @@ class DirectSession:
         "_gathering",
         "_held",
         "_is_settled",
+        "_looks",
         "_meant",
         "_open",
-        "_showing",
-        "_taking",
         "_written",
     )
 
@@ -118,10 +142,7 @@ class DirectSession:
         self._open: _Open | None = None
         self._gathering: Gathering | None = None
         """The browser's description that waits, or has waited, for its candidates."""
-        self._showing: frozenset[Party] = frozenset()
-        """Whose description has a picture that it sends."""
-        self._taking: frozenset[Party] = frozenset()
-        """Whose description has a line of pictures in use."""
+        self._looks = _Looks()
 
     def offer(self, origin: Party, sdp: str) -> Result:
         """The offer itself. Raises `MediaError` (MEDIA) for one of a phone that cannot talk to a browser."""
@@ -147,21 +168,23 @@ class DirectSession:
         """Only the other party can answer."""
 
     def reoffer(self, origin: Party, sdp: str) -> Reoffered:
-        """Only the other party can answer."""
-        before = dict(self._meant)
+        """Only the other party can answer; a browser, whose peer connection knows the one before, by a new one."""
+        before, looks = dict(self._meant), self._looks
         passed = self._passed(origin, sdp)
         holds = None if self._access[origin].on_web else (origin, is_hold(parse(sdp)))
-        self._open = _Open(before, holds=holds)
+        self._open = _Open(before, looks, holds=holds)
+        known = looks.keys.get(origin)
+        fresh = self._access[origin.other].on_web and known is not None and known != self._looks.keys[origin]
         if isinstance(passed, str):
-            return Reoffer(offer=passed)
-        return passed.addCallback(lambda whole: Reoffer(offer=whole))
+            return Reoffer(offer=passed, fresh=fresh)
+        return passed.addCallback(lambda whole: Reoffer(offer=whole, fresh=fresh))
 
     def revert(self) -> None:
         """What a phone was told and has refused is not what a hold would turn."""
         change, self._open = self._open, None
         if change is None:
             return
-        self._meant = dict(change.meant)
+        self._meant, self._looks = dict(change.meant), change.looks
         if change.by is not None:
             self._held.asked(change.by, change.was_held)
 
@@ -189,7 +212,7 @@ class DirectSession:
             raise MediaError(Reason.CONFLICT, "the phone has been told nothing yet")
         if before is on:
             return ""
-        self._open = _Open(dict(self._meant), by, before)
+        self._open = _Open(dict(self._meant), self._looks, by, before)
         return self._told(target, self._meant[target])
 
     def press(self, target: Party, digits: str, duration: int) -> bool:
@@ -198,7 +221,7 @@ class DirectSession:
 
     def shows(self, party: Party) -> bool:
         """See `IMediaSession`."""
-        return party in self._showing and party.other in self._taking
+        return party in self._looks.showing and party.other in self._looks.taking
 
     def candidate(self, origin: Party, candidate: str | None, mid: str | None, ufrag: str | None) -> bool:
         """For the other browser; a phone gets it in the description."""
@@ -223,7 +246,7 @@ class DirectSession:
             session = parse(sdp)
         except SdpError as error:
             raise refuse(f"unreadable description: {error}") from None
-        self._look(origin, session)
+        self._looks = self._looks.with_(origin, session)
         target = self._access[origin.other]
         if self._access[origin] is Access.CORE and target.on_web and (lacking := _lacking(session)):
             raise refuse(f"the phone lacks {lacking}, and direct media carries nothing")
@@ -244,13 +267,6 @@ class DirectSession:
         if origin is None:
             origin = self._written[target] = _first(parse(sdp))
         return origin.stamp(_body(text))
-
-    def _look(self, origin: Party, session: Session) -> None:
-        """Remember whether the party shows and takes pictures."""
-        lines = [media for media in session.media if media.kind == VIDEO and media.port != 0]
-        shows = any(session.direction_of(media).sends for media in lines)
-        self._taking = self._taking | {origin} if lines else self._taking - {origin}
-        self._showing = self._showing | {origin} if shows else self._showing - {origin}
 
     def _gathered(self, sdp: str, name: str | None) -> Result:
         """A browser's description with its candidates, which come later or have come."""

@@ -120,6 +120,17 @@ class PageChangeTests(FlowCase):
             """
         )
 
+    def test_other_keys(self) -> None:
+        """Alice's call is taken up by a page with a peer connection of its own: bob's page is told to make one too, and
+        not where the same page restarts ICE."""
+        keys = "a=fingerprint:sha-256 "
+        for page, key, fresh in (("alice", "01", None), ("alice2", "02", True), ("alice2", "02", None)):
+            taker = next((each for each in self.rig.pages if each.name == page), None) or self.rig.page("alice", page)
+            taker.send("OFFER", session=self.session, sdp=f"{SDP}{keys}{key}\r\n")
+            self.assertEqual(self.bob.last("OFFER").get("fresh"), fresh)
+            self.bob.answer(self.session, ANSWER_SDP)
+            self.assertEqual(taker.last("OK")["sdp"], ANSWER_SDP)
+
     def test_both_networks_change(self) -> None:
         """Bob is gone when alice's offer comes, and returns with his own: alice hears at once, and both connect."""
         self.bob.drop()

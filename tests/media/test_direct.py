@@ -34,6 +34,41 @@ class TestDirect(SynchronousTestCase):
         self.assertEqual(session.reoffer(Party.CALLER, self.text), Reoffer(offer=self.text))
         self.assertEqual(session.stats().backend, "direct")
 
+    def test_another_peer_connection(self) -> None:
+        """A page that is loaded again has other keys: the other page must begin anew as well (RFC 8842). An offer that
+        was refused has changed nothing, and what is not between browsers has no such thing."""
+        session = self.open(Access.WEB, Access.WEB)
+        session.offer(Party.CALLER, self.text)
+        session.answer(Party.CALLEE, self.text, True)
+        first = parse(self.text)
+        key = first.value_of(first.media[0], "fingerprint")
+        assert key is not None
+        other = self.text.replace(key, f"{key[:-2]}0F")
+        self.assertEqual(session.reoffer(Party.CALLER, other), Reoffer(offer=other, fresh=True))
+        session.revert()
+        self.assertEqual(session.reoffer(Party.CALLER, self.text), Reoffer(offer=self.text))
+        session.answer(Party.CALLEE, self.text, True)
+        self.assertEqual(session.reoffer(Party.CALLER, other), Reoffer(offer=other, fresh=True))
+        session.answer(Party.CALLEE, self.text, True)
+        self.assertEqual(session.reoffer(Party.CALLER, other), Reoffer(offer=other))
+        phone = self.open(Access.WEB, Access.CORE)
+        phone.offer(Party.CALLER, self.text)
+        phone.answer(Party.CALLEE, self.text, True)
+        change = phone.reoffer(Party.CALLER, other)
+        assert isinstance(change, Reoffer)
+        self.assertFalse(change.fresh)
+
+    def test_refused_picture(self) -> None:
+        """What a refused change would have shown is not shown."""
+        session = self.open(Access.WEB, Access.WEB)
+        picture = self.text + "m=video 9 UDP/TLS/RTP/SAVPF 96\r\n"
+        session.offer(Party.CALLER, picture)
+        session.answer(Party.CALLEE, picture, True)
+        session.reoffer(Party.CALLER, self.text)
+        self.assertFalse(session.shows(Party.CALLER))
+        session.revert()
+        self.assertTrue(session.shows(Party.CALLER))
+
     def test_phone_that_speaks_webrtc(self) -> None:
         """Its answer passes, whether its credentials stand at the line or at the top."""
         session = self.open(Access.WEB, Access.CORE)

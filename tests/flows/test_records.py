@@ -171,7 +171,8 @@ class WholeLifeTests(TransferCase):
         phone = self.incoming()
         self.rig.media.media.final = MediaStats("marked", caller=Stream(packets=9, lost=1, codec="PCMA", mos=4.2))
         self.session = self.page.invited
-        phone.canned["UPDATE"] = phone.canned["INVITE"] = 5 * [(200, sdp("caller"))]
+        for method in ("UPDATE", "INVITE"):
+            phone.canned[method] = [(200, sdp("caller")) for _ in range(5)]
         for on in (True, False):
             self.page.send("HOLD", session=self.session, on=on)
             self.rig.advance(40)

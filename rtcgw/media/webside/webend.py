@@ -59,22 +59,26 @@ class WebEnd:
         `anew`: it is another offer, which may begin another association (a reloaded page: a new leg)
         or restart ICE in the present one (RFC 8839 §4.4.3.1.1). Otherwise it answers an offer of ours, and another
         association means that another page answers it than the one that did so early: a new leg with the credentials
-        of the old one, since they were offered to both.
+        of the old one, since they were offered to both. The same where the page that answers is not the one that has
+        checked first, of several that ring.
         """
-        before, self._peer = self._peer, browser
+        before, self._peer, first = self._peer, browser, self.leg
         another = before is None or before.association != browser.association
+        waiting = None
         if another:
             self._is_client = browser.setup == "passive"
-            if anew or before is not None:
-                old = self.leg
+            if anew or before is not None or not self.leg.is_with(browser.ufrag):
+                waiting = first.waiting(browser.ufrag)
                 self.close()
                 self.leg = self._new_leg()
                 if not anew:
-                    self._port.renew(self.leg, (old.ufrag, old.password))
+                    self._port.renew(self.leg, (first.ufrag, first.password))
         elif anew and before is not None and before.ufrag != browser.ufrag:
             self.renew()
         self.leg.describe(browser.ufrag, browser.promised, self._is_client)
-        return another and before is not None
+        if waiting is not None:
+            self._port.meet(self.leg, *waiting)
+        return another and self.leg is not first
 
     @property
     def setup(self) -> str:

@@ -7,6 +7,10 @@ One rule is above all others: no SRTP key is used before the certificate behind 
 the browser's description promised (RFC 5763 §5). A handshake may end before that description is
 here, since checks and ClientHello overtake an SDP answer; then the keys are kept back.
 
+Several pages of a user that ring have one and the same offer, so each of them checks. The first has
+the pair and the handshake; of the others it is kept where they are and how their handshake begins,
+for a leg that is made when one of them answers (`webend.py`).
+
 Lost handshake flights are sent again by our own timer (RFC 6347 §4.2.4), shorter than OpenSSL's
 second: by then ICE has shown what the round trip is.
 """
@@ -37,6 +41,9 @@ CONSENT = 30.0
 """Seconds without a proven check until the browser is gone (RFC 7675 §5.1)."""
 REPEATS = 8
 """Times that the last flight is repeated to a peer that repeats its own, so that nobody makes us a mirror."""
+
+OTHERS = 8
+"""Further pages that may wait beside the first one; more connect only after they have answered."""
 
 Address = tuple[str, int]
 Send = Callable[[bytes, Address], object]
@@ -89,6 +96,7 @@ class WebLeg:
     """
 
     __slots__ = (
+        "_asker",
         "_association",
         "_client",
         "_flight",
@@ -97,6 +105,7 @@ class WebLeg:
         "_on_news",
         "_on_rtcp",
         "_on_rtp",
+        "_others",
         "_promised",
         "_protect",
         "_protect_rtcp",
@@ -132,6 +141,11 @@ class WebLeg:
         self._promised: frozenset[Fingerprint] = frozenset()
         self._theirs = b""
         """The browser's ufrag, once described."""
+        self._asker = b""
+        """The ufrag of whoever has the pair."""
+        self._others: dict[bytes, tuple[Address, bytes]] | None = None
+        """Who else has checked before the description said whom to expect, by ufrag: where from, and the last
+        handshake datagram from there."""
         self._association: Association | None = None
         self._flight: list[bytes] = []
         self._interval = FLIGHT
@@ -164,6 +178,7 @@ class WebLeg:
         """The browser's description is here: its ufrag, the certificates it promises, and whether we start DTLS."""
         self._theirs = ufrag.encode()
         self._promised = frozenset(promised)
+        self._others = None
         if client and self._association is None:
             self._client = True
             self.machine.handle(LegEvent.LEAD)
@@ -175,11 +190,12 @@ class WebLeg:
         """How far the leg has come."""
         return self.machine.state
 
-    def pair(self, address: Address) -> None:
-        """Without ICE: the browser is at `address`, and no checks will come as signs of life."""
-        self.address = address
+    def pair(self, address: Address, consent: bool = False) -> None:
+        """The browser is at `address`. Without `consent`, which is without ICE, no checks come as signs of life."""
+        self.address, self._asker = address, self._theirs
         self.machine.handle(LegEvent.PAIR)
-        self.machine.cancel("consent")
+        if not consent:
+            self.machine.cancel("consent")
 
     # -- datagrams in ---------------------------------------------------------------------------
 
@@ -192,9 +208,12 @@ class WebLeg:
         if self.machine.state in _OVER:
             return False
         self._send(stun.success(request, source, self._secret), source)
+        asker = request.attributes["USERNAME"].partition(":")[2].encode()
         if self.address is None:
-            self.address = source
+            self.address, self._asker = source, asker
             self.machine.handle(LegEvent.PAIR)
+        elif asker != self._asker and not self._theirs:
+            self._wait(asker, source)
         elif source != self.address and stun.nominates(request):
             self.address = source
             self._on_news("ice", where(source))
@@ -204,6 +223,29 @@ class WebLeg:
     def _named(self, name: str) -> bool:
         ours, _, theirs = name.partition(":")
         return ours == self.ufrag and (not self._theirs or theirs.encode() == self._theirs)
+
+    def is_with(self, ufrag: str) -> bool:
+        """Whether the pair, if there is one, is with this browser."""
+        return not self._asker or self._asker == ufrag.encode()
+
+    def waiting(self, ufrag: str) -> tuple[Address, bytes] | None:
+        """Where this browser has checked from while another had the pair, and its last handshake datagram or b""."""
+        return None if self._others is None else self._others.get(ufrag.encode())
+
+    def _wait(self, asker: bytes, source: Address) -> None:
+        self._others = self._others or {}
+        if asker in self._others or len(self._others) < OTHERS:
+            before = self._others.get(asker)
+            self._others[asker] = (source, before[1] if before and before[0] == source else b"")
+
+    def _keep(self, data: bytes, source: Address) -> bool:
+        """A DTLS datagram of one that waits is kept, for it may be long until it is sent again."""
+        for asker, (address, _) in (self._others or {}).items():
+            if address == source:
+                assert self._others is not None
+                self._others[asker] = (address, data)
+                return True
+        return False
 
     def datagram(self, data: bytes, source: Address) -> None:
         """Anything but a check, from an address that has sent a proven check (RFC 7983 §7)."""
@@ -222,7 +264,8 @@ class WebLeg:
                 else:
                     self._on_rtp(packet)
         elif 19 < first < 64:
-            self.machine.handle(LegEvent.RECORD, data)
+            if self._others is None or not self._keep(data, source):
+                self.machine.handle(LegEvent.RECORD, data)
         else:
             self.dropped += 1
 

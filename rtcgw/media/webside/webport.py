@@ -73,6 +73,13 @@ class WebPort(DatagramProtocol):
             if self._by_address.get(address) is leg:
                 del self._by_address[address]
 
+    def meet(self, leg: WebLeg, address: Address, hello: bytes) -> None:
+        """The leg's browser is at an address that it has proven to another leg; `hello`: what it has sent, or b""."""
+        leg.pair(address, consent=True)
+        self._learn(address, leg)
+        if hello:
+            leg.datagram(hello, address)
+
     @property
     def known(self) -> tuple[int, int]:
         """How many ufrags and how many addresses are known."""

@@ -368,12 +368,12 @@ export class Call extends EventTarget {
     const { changes } = this.#sound;
     if (message.from !== undefined) {
       if (this.role === 'callee' && this.state === State.CALLING) this.#setup.ringAgain(sdp);
-    } else if (sdp && message.fresh === true) {
-      this.#inOrder(async () => {
-        if (await changes.answerFresh(sdp, this.#sound)) this.#roster.renew();
-      });
     } else if (sdp) {
-      this.#inOrder(() => changes.answer(sdp, this.#port.answerVideo));
+      this.#inOrder(async () => {
+        const fresh = message.fresh === true;
+        if (!fresh && !this.#sound.peering.differs(sdp)) await changes.answer(sdp, this.#port.answerVideo);
+        else if ((await changes.answerFresh(sdp, this.#sound)) && fresh) this.#roster.renew();
+      });
     }
   }
 

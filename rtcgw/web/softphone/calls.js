@@ -27,6 +27,7 @@ import { list, readCalls, readMissed, readParty, record, text } from './wire.js'
  * @property {(message: import('./rtcgw.js').Message, timeout?: number) => Promise<import('./rtcgw.js').Message>} request
  * @property {(call: Call, session: string) => void} adopt
  * @property {(call: Call, everywhere: boolean) => void} forget it is over, here or everywhere
+ * @property {() => Promise<boolean>} alone whether no other page of this browser rings as well
  * @property {(call: Call) => void} only this call speaks from now on: others fall silent
  * @property {() => void} changed what is worth keeping across a reload is not what it was
  */
@@ -52,6 +53,7 @@ import { list, readCalls, readMissed, readParty, record, text } from './wire.js'
  * @property {() => import('./wire.js').Welcome | null} welcome
  * @property {() => boolean} open
  * @property {() => Promise<boolean>} check
+ * @property {() => Promise<boolean>} alone
  * @property {(message: import('./rtcgw.js').Message, timeout?: number) => Promise<import('./rtcgw.js').Message>} request
  * @property {(type: string, detail: unknown) => void} emit
  * @property {() => void} changed which calls are ours, or how they stand
@@ -280,6 +282,7 @@ export class Calls {
       open: () => hub.open() && hub.welcome() !== null,
       check: () => hub.check(),
       request: (message, timeout) => hub.request(message, timeout),
+      alone: () => hub.alone(),
       only: (call) => this.#only(call),
       changed: () => hub.changed(),
       adopt: (call, session) => {

@@ -99,7 +99,7 @@ export class Setup {
 
   /** Have everything ready while it rings, but for the microphone: that is for the user's answer to switch on. */
   async #warmUp() {
-    if (this.#call.answering) return;
+    if (!(await this.#port.alone()) || this.#call.answering || this.#line.over()) return;
     const { peering } = this.#sound;
     await peering.take('offer', this.#offer);
     await peering.carry('audio', null);

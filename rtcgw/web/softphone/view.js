@@ -65,7 +65,7 @@ export class View {
 
   /**
    * @param {string} user
-   * @param {{name: string, address: string}[]} contacts
+   * @param {{name: string, address: string, note?: string}[]} contacts
    */
   showPhone(user, contacts) {
     show('return', false);
@@ -75,7 +75,7 @@ export class View {
     field('password').value = '';
     field('token').value = '';
     at('who-name').textContent = user;
-    this.#fill('contacts', contacts.map((contact) => ({ ...contact, note: contact.address, missed: false })));
+    this.#fill('contacts', contacts.map(({ note, ...contact }) => ({ ...contact, note: note || contact.address, missed: false })));
     show('contacts-card', contacts.length > 0);
   }
 

@@ -30,7 +30,7 @@
  * @property {number} grace seconds that a call outlives its connection
  * @property {string} ladder `auto` or `patent`: whether the network waits for our acknowledgements
  * @property {string[]} capabilities
- * @property {{name: string, address: string}[]} contacts
+ * @property {{name: string, address: string, note?: string}[]} contacts
  * @property {number} expires seconds until the token expires and `login` must be called again; 0 for never
  * @property {CallInfo[]} calls all calls of the user
  * @property {string} resume logs this page in again, once; '' where the gateway gives none

@@ -357,7 +357,8 @@ class ImsUserAgent:
                 "profile {profile}: {method} not authorized: {error}",
                 profile=self.profile,
                 method=request.method,
-                error=error,
+                error=str(error),
+                ration="SIP",
             )
             return None
         again = again_with(request)

@@ -356,7 +356,7 @@ class Changes:
                 self._on_hold(party, hold)
 
     def _media_refused(self, error: MediaError) -> None:
-        log.warn("call {session}: media: {detail}", session=self._session, detail=error.detail)
+        log.warn("call {session}: media: {detail}", session=self._session, detail=error.detail, ration="changes")
         self.machine.handle(ChangeEvent.FAILED, error.reason)
 
     def _revert(self, *_: object) -> None:

@@ -142,7 +142,7 @@ class Conference:
         for leg in list(self.legs):
             leg.dismiss()
         room.close()
-        log.info("conference {name} is over", name=self.name)
+        log.info("conference {name} is over", name=self.name, ration="conferences")
         watchers, self.watchers = self.watchers, []
         for watcher in watchers:
             watcher(None)
@@ -171,7 +171,7 @@ class Conferences:
             raise MediaError(Reason.OVERLOADED, f"{LIMIT} conferences")
         made = Conference(self._mixer.open(), self.domain, self._clock, self._over)
         self.rooms[made.name] = made
-        log.info("conference {name} begins", name=made.name)
+        log.info("conference {name} begins", name=made.name, ration="conferences")
         return made
 
     def of(self, leg: object) -> Conference | None:

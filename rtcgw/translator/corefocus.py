@@ -174,7 +174,12 @@ class CoreMerge:
         """The party stays in its call with the page, if it still has one."""
         guest = self._guests.pop(0)
         reason = Reason.TIMEOUT if event is None or event.reason is None else event.reason
-        log.info("a conference of the network's has not invited {party}: {why}", party=guest.name.uri, why=reason.word)
+        log.info(
+            "a conference of the network's has not invited {party}: {why}",
+            party=guest.name.uri,
+            why=reason.word,
+            ration="conferences",
+        )
         if guest.moved is not None:
             guest.let_go(reason)
         self._next()

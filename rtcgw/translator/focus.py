@@ -208,7 +208,9 @@ class FocusLeg:
         try:
             sdp = self.line.answer(description.sdp)
         except MediaError as error:
-            log.info("call {session}: conference: {detail}", session=self.session, detail=error.detail)
+            log.info(
+                "call {session}: conference: {detail}", session=self.session, detail=error.detail, ration="changes"
+            )
             self._report(UpdateReject(error.reason))
         else:
             self._report(UpdateAccept(Description(Kind.ANSWER, sdp)))
@@ -222,7 +224,9 @@ class FocusLeg:
         try:
             self._agree(description)
         except MediaError as error:
-            log.info("call {session}: conference: {detail}", session=self.session, detail=error.detail)
+            log.info(
+                "call {session}: conference: {detail}", session=self.session, detail=error.detail, ration="changes"
+            )
         self._host.changed()
 
     def _fail(self, error: MediaError) -> None:

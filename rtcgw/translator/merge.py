@@ -152,7 +152,7 @@ class Merge:
         try:
             focus = conference.seat(party, inside=moved.access.on_web)
         except MediaError as error:
-            log.warn("conference {name}: {detail}", name=conference.name, detail=error.detail)
+            log.warn("conference {name}: {detail}", name=conference.name, detail=error.detail, ration="conferences")
             moved.deliver(End(error.reason))
             return
         private = party != moved.identity
@@ -184,7 +184,12 @@ class Merge:
         self._one_less()
 
     def _one_stayed(self, end: End) -> None:
-        log.info("conference {name}: a party has not come: {why}", name=self._conference.name, why=end.reason.word)
+        log.info(
+            "conference {name}: a party has not come: {why}",
+            name=self._conference.name,
+            why=end.reason.word,
+            ration="conferences",
+        )
         self._one_less()
 
     def _one_less(self) -> None:

@@ -297,7 +297,7 @@ class Books:
             session=session,
             direction=_DIRECTIONS[caller_access.on_web, callee_access.on_web],
             path=path,
-            connected=None if story.connected is None else story.connected.uri,
+            connected=None if story.connected is None else story.connected.uri[:TEXT_LIMIT],
             setup_at=epoch + story.started,
             progress_at=_at(epoch, story.progress),
             ringing_at=_at(epoch, ringing),

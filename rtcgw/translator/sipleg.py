@@ -260,7 +260,7 @@ class SipLeg:
                 _ = response.contact, response.record_routes
             except HeaderError as error:
                 # Found out before the machine moves. There is no dialog in which to ACK: the peer gives up by itself.
-                log.info("call {session}: {status} not used: {error}", session=self.session, status=status, error=error)
+                log.info("call {session}: response not used: {error}", session=self.session, error=error, ration="SIP")
                 if status >= 200:
                     self.machine.handle(Input.REFUSED, response)
                 return

@@ -313,7 +313,7 @@ class Course:
         return [call for call in self.rig.core.calls if call not in self.placed]
 
     def _accepted(self, call: CoreCall) -> bool:
-        return call.final is not None and call.final.status < 300
+        return any(one.cseq.method == "INVITE" and 200 <= one.status < 300 for one in call.responses)
 
     # -- between them --------------------------------------------------------------------------
 
@@ -399,10 +399,10 @@ class Course:
             else:
                 call.answer_again()
                 self.rig.advance(0.2)
-                if call._final.status < 300:  # which of the phones it has forked to has got through is not known here
-                    for dialog in self.dialogs.get(call, {}).values():
-                        call.dialog = dialog
-                        call.bye()
+                # Which of the phones it has forked to has got through, whatever they said later, is not known here.
+                for dialog in self.dialogs.get(call, {}).values():
+                    call.dialog = dialog
+                    call.bye()
         self.rig.advance(0.5)
 
     def _killed(self) -> None:

@@ -97,13 +97,22 @@ def _invite(leg: SipLeg, setup: Setup) -> Request | None:
         invite.add("replaces", str(setup.replaces))
         invite.add("require", "replaces")
     if setup.referred_by is not None:
-        invite.add("referred-by", f"<{setup.referred_by}>")
+        _refer(leg, invite, setup.referred_by)
     require_preconditions(invite, sdp, leg.peer)
     leg.said = sdp
     siptimer.propose(leg, invite)
     if leg.barred:
         drop_options(invite, leg.barred)
     return invite
+
+
+def _refer(leg: SipLeg, invite: Request, referrer: str) -> None:
+    """Referred-By (RFC 3892). A web user may be known by a bare name, or by what somebody has typed."""
+    try:
+        uri = leg.port.target(referrer)
+    except UriError:
+        return
+    invite.add("referred-by", f"<{uri.text}>")
 
 
 def send(leg: SipLeg, invite: Request) -> None:

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from rtcgw.sip.message import Request
 from tests.flows.test_replaces import NEWCOMER, naming
-from tests.flows.transfers import TARGET, TransferCase
+from tests.flows.transfers import TARGET, TransferCase, sdp
 from tests.peers.core_call import CoreCall
 
 SMUGGLED = (
@@ -151,3 +151,33 @@ class ReplacesTests(TransferCase):
         self.page.send("DECLINE", session=self.session)
         self.rig.advance()
         self.still_talks()
+
+
+class ReferrerTests(TransferCase):
+    """Who asks for a transfer is known to the called by an address, or not at all."""
+
+    def referred_by(self, caller: str, to: str, asker: str) -> str | None:
+        """Referred-By of the INVITE, when `caller` has called `asker` so and is handed on."""
+        page, called = self.rig.page(caller, "caller"), self.rig.page(asker, "asker")
+        session = page.call(to, sdp("caller"))
+        self.rig.advance()
+        called.send("ANSWER", session=called.invited, sdp=sdp("called"))
+        self.rig.advance()
+        page.send("ANSWER", session=session)
+        called.send("TRANSFER", session=called.invited, to=TARGET)
+        self.rig.advance()
+        invite = self.rig.call.invite
+        self.assertEqual(str(invite.uri), TARGET)
+        self.rig.call.reject(486, "Busy Here")
+        self.rig.advance()
+        page.send("HANGUP", session=session)
+        self.still_talks()
+        return invite.get("referred-by")
+
+    def test_name(self) -> None:
+        """A web user without an address in the network is one of the gateway's domain."""
+        self.assertEqual(self.referred_by("bob", "carol", "carol"), "<sip:carol@ims.test>")
+
+    def test_typed(self) -> None:
+        """Whoever was called by something that is no address is not named by it."""
+        self.assertIsNone(self.referred_by("bob", "tel:+15550011;x=a b, \u202e;y", "bob"))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rtcgw.model.defaults import TEXT_LIMIT
 from rtcgw.sip.parties import HISTORY_LIMIT
+from rtcgw.translator.record import TEXT_LIMIT
 from tests.flows.case import FlowCase
 from tests.flows.rig import ECHO
 from tests.peers.core_call import CoreCall

@@ -170,7 +170,7 @@ class CalledTests(JsCase):
             sent, sdp = await self.run_js(
                 INCOMING
                 + f"""
-                const laboratory = await lab({options});
+                const laboratory = await lab({options}, {{ user: 'user-{early}' }});
                 const {{ socket, until }} = laboratory;
                 socket.reply = (message) => {{
                   const {{ type, id }} = message;
@@ -185,6 +185,24 @@ class CalledTests(JsCase):
             )
             self.assertEqual(sent, early)
             self.assertIn("a=setup:active", sdp)
+
+    async def test_another_tab_rings(self) -> None:
+        """Where another page of the user's is open in the browser, neither sets its media up before the answer."""
+        first, second = await self.run_js(
+            INCOMING
+            + """
+            const laboratory = await lab();
+            await lab();
+            const { socket, until } = laboratory;
+            socket.reply = politely(() => socket);
+            const call = await incoming(laboratory);
+            await until(() => socket.of('RINGING').length);
+            await new Promise((resolve) => setTimeout(resolve, 200));
+            const early = [socket.of('PRANSWER').length, call.peer];
+            await call.answer();
+            return [early, [call.state, socket.of('ANSWER')[0].sdp !== undefined]];"""
+        )
+        self.assertEqual((first, second), ([0, None], ["InCall", True]))
 
     async def test_declined(self) -> None:
         """A call that is declined, or given up, leaves no connection open and never had the microphone."""

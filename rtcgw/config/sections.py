@@ -45,6 +45,7 @@ class Contact:
 
     name: Annotated[str, Text(), "What the page shows."]
     address: Annotated[str, Text(), "What it dials: a user name, a number, a SIP or tel URI."]
+    note: Annotated[str, Text(empty=True), "A line under the name. Empty: the address."] = ""
 
 
 @frozen

@@ -117,7 +117,10 @@ def make_desk(
         now=now,
         ice=IceHandler(config.ice.servers, config.ice.probe, reactor, now),
         missed=missed or MissedCalls(users, MemoryMissed()),
-        contacts=tuple(native.Contact(name=entry.name, address=entry.address) for entry in config.web.contacts),
+        contacts=tuple(
+            native.Contact(name=entry.name, address=entry.address, note=entry.note or None)
+            for entry in config.web.contacts
+        ),
         ping=config.web.ping,
         grace=config.call.grace,
         confirm_wait=config.call.hold_max + 1.0,

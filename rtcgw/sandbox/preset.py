@@ -85,7 +85,7 @@ def sandbox_config(tls: bool, base: Config, state: Path | None = None) -> Config
 
 def contacts() -> tuple[Contact, ...]:
     """What the page offers to dial: every phone, then the users themselves."""
-    phones = [Contact(f"{name} ({what})", phone_uri(name)) for name, what in PHONES.items()]
+    phones = [Contact(name, phone_uri(name), what) for name, what in PHONES.items()]
     return (*phones, *(Contact(display, name) for name, display in USERS.items()))
 
 

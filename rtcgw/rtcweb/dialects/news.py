@@ -39,11 +39,12 @@ IceTtl: TypeAlias = Annotated[
 ]
 
 
-class Contact(Struct, frozen=True, kw_only=True):
+class Contact(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An address worth offering to the user."""
 
     name: Annotated[str, Meta(description="What to show.")]
     address: Annotated[str, Meta(description="What to dial.")]
+    note: Annotated[str | None, Meta(description="What else to say of it.")] = None
 
 
 class Party(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -298,8 +299,12 @@ class Ended(News, frozen=True, tag="HANGUP"):
 
     session: OfSession
     reason: Annotated[str, Meta(description="One word for why, see below.")]
-    text: Annotated[str, Meta(description="A sentence fit to show.")]
+    text: Annotated[str, Meta(description="A sentence fit to show: `said`, or one of the gateway's own.")]
     status: Annotated[int | None, Meta(description="The SIP status received, where there was one.")] = None
+    said: Annotated[
+        str | None,
+        Meta(description="What the other side, its network or another page said about it beyond the word (Reason)."),
+    ] = None
 
 
 class Error(News, frozen=True, tag="ERROR"):

@@ -71,14 +71,15 @@ export class CallView {
     show('call-actions', !call.incoming && !ended);
     show('more-actions', !call.incoming && !ended);
     show('ended-actions', ended);
-    at('lists').inert = !ended;
+    at('lists').inert = !ended && !this.asking;
+    button('again').disabled = !call.address;
     for (const id of TALKING) button(id).disabled = !talking;
     button('merge').disabled = !talking || !call.mergeable;
     // Its place is kept from the first second: a button that moves under a finger is pressed in vain.
     show('quality', talking);
     if (!talking) at('quality').classList.remove('known');
-    const picture = showStage(call.theirs, call.ours);
-    show('avatar', !picture && at('call-pad').hidden);
+    showStage(call.theirs, call.ours);
+    this.#face();
     show('video-prompt', talking && call.theirs !== null && call.ours === null);
     press('video', call.ours !== null, '#i-video', '#i-video-off');
     press('mute', call.muted, '#i-mic-off', '#i-mic');
@@ -101,6 +102,17 @@ export class CallView {
   showSent(key) {
     at('sent').textContent += key;
     flashKey(at('call-pad'), key);
+  }
+
+  /** Whether the user is asked to whom the call goes. */
+  get asking() {
+    return !at('transfer-form').hidden;
+  }
+
+  /** @param {string} address chosen from a list for a transfer; the button that does it comes next */
+  transferTo(address) {
+    field('transfer-to').value = address;
+    at('transfer-now').focus();
   }
 
   /** Close the form for a transfer: it is under way. */
@@ -175,7 +187,7 @@ export class CallView {
     if (open) this.#transfer(false);
     show('call-pad', open);
     show('sent', open);
-    show('avatar', !open && at('stage').hidden);
+    this.#face();
     at('sent').textContent = '';
     at('keypad').setAttribute('aria-pressed', String(open));
   }
@@ -186,9 +198,17 @@ export class CallView {
     if (open) this.#keypad(false);
     show('transfer-form', open);
     at('transfer').setAttribute('aria-expanded', String(open));
+    // Whoever is asked to whom may choose from the lists.
+    if (was !== open) at('lists').inert = !open;
+    this.#face();
     field('transfer-to').value = '';
     if (open) field('transfer-to').focus();
     else if (was) at('transfer').focus();
+  }
+
+  /** The round picture is there where nothing else takes its place. */
+  #face() {
+    show('avatar', at('stage').hidden && at('call-pad').hidden && at('transfer-form').hidden);
   }
 
   /** @param {CallPicture['partners']} partners */

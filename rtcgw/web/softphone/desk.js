@@ -8,7 +8,7 @@ import { CallView } from './callview.js';
 import { showLines, showOthers, showParticipants } from './lines.js';
 import { State, sentence } from './rtcgw.js';
 import { showQuality } from './stage.js';
-import { isAnonymous } from './wire.js';
+import { canDial, isAnonymous } from './wire.js';
 import { aboutOf, lineOf, noteOf, partWords, stageWords, tidy, timeOf, transferWords } from './words.js';
 
 /** @typedef {import('./rtcgw.js').Call} Call */
@@ -17,8 +17,11 @@ import { aboutOf, lineOf, noteOf, partWords, stageWords, tidy, timeOf, transferW
 const FAREWELL = 4;
 /** Recent calls shown. */
 const RECENT = 8;
+/** Seconds for which it stays on the screen what keys the other side has pressed. */
+const KEYS_SHOWN = 6;
 /** Seconds that sound may take to connect without the relay server before the user hears of its trouble. */
 const RELAY_PATIENCE = 2;
+const PRESSED = 'The other side pressed ';
 /** Ends of an incoming call that do not make it a missed one. */
 const NOT_MISSED = new Set(['declined', 'answered-elsewhere', 'moved']);
 
@@ -86,6 +89,10 @@ export class Desk {
   dial(text, video = false) {
     const [address, gateway] = [tidy(text), this.#gateway()];
     this.#tones.unlock();
+    if (this.#panel.asking) {
+      this.#panel.transferTo(address);
+      return;
+    }
     // One at a time is placed; a second one is meant only where the user has asked for it.
     if (!address || !gateway || (this.#live.size && !this.#adding)) return;
     this.#view.notice('');
@@ -197,9 +204,7 @@ export class Desk {
   /** @param {Call} call that rings here */
   incoming(call) {
     this.#watch(call, 'Incoming call');
-    const busy = [...this.#live].some((other) => other !== call);
-    if (busy && this.#shown) this.#say(this.#shown, `${this.#name(call)} calls as well.`);
-    else if (!busy) this.#show(call);
+    if (this.#live.size === 1) this.#show(call);
     this.refresh();
   }
 
@@ -224,7 +229,7 @@ export class Desk {
     hear('connected', () => this.#say(call, call.peer?.connectionState === 'connected' ? 'Connected' : 'Connecting the sound…'));
     hear('media', (media) => this.#media(call, media));
     hear('trouble', (trouble) => this.#trouble(trouble));
-    hear('tones', ({ tones }) => this.#say(call, `The other side pressed ${tones}`));
+    hear('tones', ({ tones }) => this.#pressed(call, tones));
     hear('transfer', (transfer) => this.#say(call, transferWords(transfer)));
     hear('quality', (quality) => call === this.#shown && call.state === State.IN_CALL && showQuality(quality));
     hear('ended', (ended) => this.#ended(call, ended));
@@ -273,7 +278,7 @@ export class Desk {
     this.#remember(call, call.role === 'callee' && !call.connectedAt && !NOT_MISSED.has(ended.reason));
     // Where the user must do something about it, it stays until read.
     if (/^(microphone-|insecure-|relay-)/.test(ended.reason)) this.#view.notice(ended.text);
-    this.#say(call, ended.text);
+    this.#say(call, ended.said ? `${ended.text} (${ended.said})` : ended.text);
     if (call !== this.#shown) return;
     if (call.role === 'caller' && ended.reason === 'busy') this.#tones.play('busy', 3);
     globalThis.clearTimeout(this.#farewell);
@@ -296,7 +301,7 @@ export class Desk {
    */
   #remember(call, missed) {
     const kind = missed ? 'Missed' : call.role === 'caller' ? 'Outgoing' : 'Incoming';
-    const address = call.anonymous ? '' : call.remote.uri;
+    const address = canDial(call.remote) ? call.remote.uri : '';
     this.#recent.unshift({ name: this.#name(call), address, note: `${kind}, ${timeOf(new Date())}`, missed });
     this.#recent.length = Math.min(this.#recent.length, RECENT);
     this.#view.showRecent(this.#recent);
@@ -310,25 +315,35 @@ export class Desk {
     this.refresh();
   }
 
+  /** The keys of the other side, one after the other, until it has pressed none for a while. @param {Call} call @param {string} tones */
+  #pressed(call, tones) {
+    const before = this.#said.get(call) ?? '';
+    const words = `${before.startsWith(PRESSED) ? before : PRESSED}${tones}`;
+    this.#say(call, words);
+    globalThis.setTimeout(() => {
+      if (this.#said.get(call) === words) this.#say(call, 'Connected');
+    }, KEYS_SHOWN * 1000);
+  }
+
   /** Show all as it is now. */
   refresh() {
     const call = this.#shown;
     const away = this.#gateway()?.open === false;
     this.#tone();
     this.#lines();
-    showParticipants((call?.participants ?? []).map((each) => ({ name: this.#named(each), note: partWords(each.part) })));
+    this.#participants();
     if (!call || this.#adding) {
       const detail = this.#adding ? 'The other call waits.' : 'Ready';
       this.#view.showIdle(away ? 'Connection lost. Trying again…' : detail, this.#adding);
       return;
     }
-    const ringing = call.state === State.CALLING && call.role === 'callee' && !call.answering;
+    const ringing = rings(call);
     this.#panel.show({
       state: call.state,
-      detail: call.state === State.RELOADING ? this.#reloading(away) : (this.#said.get(call) ?? ''),
+      detail: call.state === State.RELOADING ? this.#reloading(away) : this.#alsoRings() || (this.#said.get(call) ?? ''),
       note: noteOf(call),
       name: call.conference ? 'Conference' : this.#name(call),
-      address: call.anonymous || call.conference ? '' : call.remote.uri,
+      address: canDial(call.remote) && !call.conference ? call.remote.uri : '',
       about: aboutOf(call, (party) => this.#named(party)),
       since: call.connectedAt,
       incoming: ringing,
@@ -348,6 +363,26 @@ export class Desk {
     return [...this.#live].filter(({ connectedAt }) => connectedAt > 0);
   }
 
+  /** Who takes part in the call that is shown. */
+  #participants() {
+    const call = this.#shown;
+    const people = !call || this.#adding || call.state === State.HANGUP ? [] : call.participants;
+    const { user, identities } = this.#gateway()?.welcome ?? { user: '', identities: [] };
+    const ours = new Set([user, ...identities]);
+    const lines = people.map((each) => ({
+      name: ours.has(each.uri) ? 'You' : this.#named(each),
+      note: partWords(each.part),
+    }));
+    const room = call !== null && (call.conference || (!canDial(call.remote) && !isAnonymous(call.remote)));
+    showParticipants(lines, room && lines.length > 1);
+  }
+
+  /** @returns {string} that somebody rings beside the call that is shown; '' for nobody */
+  #alsoRings() {
+    const other = [...this.#live].find((call) => call !== this.#shown && rings(call));
+    return other && this.#shown?.connectedAt ? `${this.#name(other)} calls as well.` : '';
+  }
+
   /** @param {Call} other to whom the shown call can be transferred */
   #partner(other) {
     return { name: this.#name(other), act: () => this.#transfer(other) };
@@ -362,9 +397,8 @@ export class Desk {
   /** @param {Call} call @returns {import('./lines.js').Line} */
   #line(call) {
     const [name, note] = [this.#name(call), lineOf(call)];
-    const rings = call.state === State.CALLING && call.role === 'callee' && !call.answering;
     /** @type {import('./lines.js').Line['acts']} */
-    const acts = rings
+    const acts = rings(call)
       ? [
           { text: 'Reject', spoken: `Reject ${name}`, act: () => call.hangup(), kind: 'hangup' },
           { text: 'Answer', spoken: `Answer ${name}, and hold the other call`, act: () => this.#answer(call), kind: 'call' },
@@ -388,7 +422,7 @@ export class Desk {
   /** What sounds now, of all that could. */
   #tone() {
     const calls = [...this.#live];
-    const ringing = calls.some((call) => call.state === State.CALLING && call.role === 'callee' && !call.answering);
+    const ringing = calls.some(rings);
     const talking = calls.some((call) => call.connectedAt > 0 || call.answering || call.role === 'caller');
     const ringback = calls.some((call) => call.state === State.CALLING && call.ringback === 'local');
     if (ringing) this.#tones.play(talking ? 'waiting' : 'ring');
@@ -421,6 +455,11 @@ export class Desk {
     }));
     this.#view.showMissed(entries.reverse());
   }
+}
+
+/** Whether it waits for the user to answer. @param {Call} call */
+function rings(call) {
+  return call.state === State.CALLING && call.role === 'callee' && !call.answering;
 }
 
 /** Whether it makes sense to have it here: what rings elsewhere rings here too. @param {import('./wire.js').CallInfo} info */

@@ -22,9 +22,12 @@ export function showOthers(lines) {
   show('others-card', lines.length > 0);
 }
 
-/** @param {{name: string, note: string}[]} people who take part; shown from three on */
-export function showParticipants(people) {
-  const shown = people.length > 2 ? people : [];
+/**
+ * @param {{name: string, note: string}[]} people who take part
+ * @param {boolean} crowd whether they are shown though they are but two: those left in a conference
+ */
+export function showParticipants(people, crowd) {
+  const shown = crowd || people.length > 2 ? people : [];
   fill('participants', shown.map(({ name, note }, nth) => ({ key: `${nth} ${name} ${note}`, name, note, acts: [] })));
   show('participants-card', shown.length > 0);
 }

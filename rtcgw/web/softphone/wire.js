@@ -146,6 +146,15 @@ export function isAnonymous({ uri }) {
 }
 
 /**
+ * Whether it can be called: a caller who hides cannot, nor a conference that only exists here (`.invalid`, RFC 2606).
+ *
+ * @param {Party} party
+ */
+export function canDial(party) {
+  return !isAnonymous(party) && !/^sips?:[^;?]*\.invalid\b/i.test(party.uri);
+}
+
+/**
  * @param {unknown} value
  * @returns {string}
  */

@@ -105,7 +105,11 @@ def ended(leg: BrowserLeg, event: End) -> None:
     leg.settle_all()
     leg.send(
         native.Ended(
-            session=leg.session, reason=event.reason.word, text=event.text or event.reason.text, status=event.status
+            session=leg.session,
+            reason=event.reason.word,
+            text=event.text or event.reason.text,
+            status=event.status,
+            said=event.text,
         )
     )
     leg.over()

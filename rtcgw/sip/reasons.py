@@ -18,6 +18,7 @@ from rtcgw.model.reason import Reason, from_cause, refined
 from rtcgw.sip.grammar import split_quoted
 from rtcgw.sip.headers import HeaderError, ParamValue
 from rtcgw.sip.message import Message, Request, Response
+from rtcgw.sip.names import PHRASES
 from rtcgw.sip.parties import plain
 
 _READ_LIMIT: Final = 8
@@ -65,9 +66,11 @@ def told(message: Message) -> Told:
 
 
 def of_refusal(response: Response) -> End:
-    """A final response of 300-699 as an end: the status and what stands beside it."""
+    """A final response of 300-699 as an end: the status and what stands beside it. The status's usual phrase says
+    nothing that the reason does not say better."""
     why = told(response)
-    text = _warning(response) or why.text or plain(response.phrase, TEXT_LIMIT)
+    usual = response.phrase.strip().lower() == PHRASES.get(response.status, "").lower()
+    text = _warning(response) or why.text or (None if usual else plain(response.phrase, TEXT_LIMIT))
     wait = _wait(response)
     if wait is not None:
         again = f" (again in {wait} s)"

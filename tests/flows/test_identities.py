@@ -116,7 +116,8 @@ class CallerTests(IdentityCase):
         self.rig.call.request("BYE", None, ("Reason", 'Q.850;cause=38;text="Radio link lost"'))
         self.rig.advance()
         ended = self.alice.last("HANGUP")
-        self.assertEqual((ended["reason"], ended["text"]), ("unreachable", "Radio link lost"))
+        told = ended["reason"], ended["text"], ended["said"]
+        self.assertEqual(told, ("unreachable", "Radio link lost", "Radio link lost"))
 
     def test_why_it_was_refused(self) -> None:
         """480 with a cause: nobody answered; the word says so, and the network's text."""

@@ -160,7 +160,7 @@ class LegTests(SynchronousTestCase):
         first = self.phone.invite
         self.phone.reject(488, "Not Acceptable Here")
         self.rig.advance()
-        self.assertEqual(self.ear.heard, [Unacceptable(Reason.MEDIA, "Not Acceptable Here", 488)])
+        self.assertEqual(self.ear.heard, [Unacceptable(Reason.MEDIA, None, 488)])
         leg.deliver(self.setup_with("other"))
         self.rig.advance()
         second = self.phone.invite

@@ -129,6 +129,10 @@ class CallingTests(PageCase):
         await self.state(page, "Hangup", "There is no such number or user. Check the address.")
         await page.click("#again")
         await page.until("document.querySelectorAll('#recent li').length === 3")
+        await self.state(page, "Hangup", "There is no such number or user. Check the address.")
+        await page.click("#back")
+        await self.dial(page, "meeting")
+        await self.state(page, "Hangup", "The number is busy. (Until ten)")
 
     async def test_gateway_vanishes_while_idle(self) -> None:
         """A lost connection is shown and made again by itself; calls work after it."""

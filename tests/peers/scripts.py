@@ -92,7 +92,8 @@ def _talk(leg: Scripted, offer: str, video: bool = False, formats: str = "0") ->
 SCRIPTS: dict[str, Callable[[Scripted, str], None]] = {
     "queue": lambda leg, _: leg.send("PROGRESS", stage="queued"),
     "away": lambda leg, _: leg.send("PROGRESS", stage="forwarded"),
-    "busy": lambda leg, _: leg.send("HANGUP", reason="busy", text="Busy Here", status=486),
+    "busy": lambda leg, _: leg.send("HANGUP", reason="busy", text="The number is busy.", status=486),
+    "meeting": lambda leg, _: leg.send("HANGUP", reason="busy", text="Until ten", status=486, said="Until ten"),
     "ring": _ring,
     "bare": lambda leg, _: leg.send("RINGING"),
     "early": _early,

@@ -29,6 +29,11 @@ class RefusalTests(SynchronousTestCase):
         self.assertEqual(refusal(503, reason="Q.850;cause=34"), End(Reason.OVERLOADED, None, 503))
         self.assertEqual(refusal(486, "Busy", reason="Q.850;cause=19"), End(Reason.BUSY, "Busy", 486))
 
+    def test_usual_phrase(self) -> None:
+        """The phrase that every server sends with a status is nothing that anybody has said."""
+        self.assertEqual(refusal(486, "Busy here"), End(Reason.BUSY, None, 486))
+        self.assertEqual(refusal(486, "In a meeting"), End(Reason.BUSY, "In a meeting", 486))
+
     def test_broken(self) -> None:
         """A Reason that cannot be read says nothing."""
         for value in ('Q.850;cause="', "Q.850;cause=x", "Q.850;cause=1900", ";;", "Q.850", "Q.850;cause=\u0661"):

@@ -97,7 +97,7 @@ class OutgoingTests(SynchronousTestCase):
         bench.response(407)
         bench.response(407)
         self.assertEqual(bench.sent, ["INVITE offer", "INVITE offer"])
-        self.assertEqual(bench.heard[-1], End(Reason.AUTH_FAILED, "Proxy Authentication Required", 407))
+        self.assertEqual(bench.heard[-1], End(Reason.AUTH_FAILED, None, 407))
 
     def test_silence(self) -> None:
         """Nothing came, or nothing could be sent; either way the registration is doubted."""

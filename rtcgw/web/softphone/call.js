@@ -359,7 +359,8 @@ export class Call extends EventTarget {
   /** @param {import('./rtcgw.js').Message} message HANGUP */
   #ends(message) {
     const reason = text(message.reason) || 'hangup';
-    this.#end({ reason, text: sentence(reason, text(message.text)), status: Number(message.status) || undefined });
+    const [status, said] = [Number(message.status) || undefined, text(message.said)];
+    this.#end({ reason, text: sentence(reason, text(message.text)), status, said });
   }
 
   /** @param {import('./rtcgw.js').Message} message OFFER: a change of the call, or its ringing on another connection */

@@ -39,6 +39,7 @@ export const TABLE = Object.freeze({
  * @property {string} reason the word, e.g. `busy`
  * @property {string} text a sentence to show
  * @property {number} [status] the SIP status, where one was the cause
+ * @property {string} [said] what the other side or its network said about it, in its own words
  */
 
 /** Where one call stands. */

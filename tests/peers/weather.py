@@ -21,7 +21,7 @@ LATE = 0.02
 """Seconds: later than the message after it, sooner than any repetition."""
 ROUND = 2.0
 """Seconds in which what was lost has come once more, both ways."""
-LEFT_OUT = ("REGISTER", "SUBSCRIBE", "NOTIFY")
+LEFT_OUT = ("REGISTER", "SUBSCRIBE")
 CORE_PORTS = (5060, 5061)
 
 
@@ -50,7 +50,9 @@ class Weather:
         network.fate = self._strike
 
     def _strike(self, packet: Packet) -> int:
-        if any(word in packet.data.decode("utf-8", "replace").split("CSeq:")[1].split("\r\n")[0] for word in LEFT_OUT):
+        text = packet.data.decode("utf-8", "replace")
+        method = text.split("CSeq:")[1].split("\r\n")[0].split()[1]
+        if method in LEFT_OUT or (method == "NOTIFY" and "\r\nEvent: reg" in text):
             return 1
         self.seen += 1
         if self.seen - 1 != self.number:

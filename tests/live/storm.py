@@ -148,6 +148,42 @@ async def flood(port: int, calls: int) -> set[int]:
         return found | statuses(attacker)
 
 
+def about_calls(port: int) -> Iterator[bytes]:
+    """Requests about calls of others, and about none: transfers, subscriptions, and places of phones that are guessed,
+    each time another one; some of them are no such thing."""
+    mark = b"Contact:"
+    for number in range(300):
+        guess = f"guess{number}@{HOST};to-tag={number:x};from-tag=b"
+        for value in (guess, f"{guess};early-only", f'{guess}\x1b[2J;x="', f";;{number}", f"a{number}\x01 b;to-tag"):
+            whole = invite("sip:gw1@ims.test", port, next(_NUMBERS))
+            yield whole.replace(mark, b"Replaces: " + value.encode() + b"\r\n" + mark)
+        for method, tag, more in (
+            (b"REFER", b"", b"Refer-To: <sip:911@ims.test?Replaces=a%0d%0aX%3b>"),
+            (b"REFER", b";tag=%x" % number, b"Refer-To: <sip:gw1@ims.test>"),
+            (b"SUBSCRIBE", b"", b"Event: conference\r\nExpires: 4294967296"),
+            (b"SUBSCRIBE", b"", b"Event: " + b"x" * 2000),
+            (b"SUBSCRIBE", b";tag=1", b"Event: conference;id=" + b"9" * 2000),
+            (b"NOTIFY", b";tag=2", b"Event: refer\r\nSubscription-State: terminated"),
+        ):
+            whole = invite("sip:gw1@ims.test", port, next(_NUMBERS)).replace(b"INVITE", method)
+            whole = whole.replace(b"To: <sip:gw1@ims.test>", b"To: <sip:gw1@ims.test>" + tag)
+            yield whole.replace(mark, more + b"\r\n" + mark)
+
+
+async def calls_of_others(port: int) -> set[int]:
+    """All of it; the statuses of the answers."""
+    with closing(udp()) as attacker:
+        here = attacker.getsockname()[1]
+        found: set[int] = set()
+        for place, datagram in enumerate(about_calls(here)):
+            attacker.sendto(datagram, (HOST, port))
+            if place % 20 == 19:
+                found |= statuses(attacker)
+                await pause(0.004)
+        await pause(0.3)
+        return found | statuses(attacker)
+
+
 async def connected(port: int, source: str = HOST, receive: int | None = None) -> socket.socket:
     """A TCP connection without anything that would read from it; `receive` bytes wait at most."""
     made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)

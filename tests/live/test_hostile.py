@@ -87,6 +87,7 @@ class StormTests(GatewayCase):
         await storm.media_by_strangers(call, 22000, range(22100, 22300))
         await storm.media_by_the_page(call)
         self.assertLessEqual({404, 480}, await storm.flood(gateway.sip_port, FLOOD))
+        self.assertLessEqual({400, 403, 404, 481}, await storm.calls_of_others(gateway.sip_port))
         await webstorm.http_garbage(gateway.web_port)
         await self.bad_pages(gateway)
         async with webstorm.half_open(gateway.web_port, 300):
@@ -160,7 +161,9 @@ class StormTests(GatewayCase):
         for room, what in (
             ("sip", "untrusted"),
             ("sip", "malformed_via"),
+            ("routing", "refused 403"),
             ("routing", "refused 404"),
+            ("routing", "refused 481"),
             ("media", "stranger"),
             ("media", "flood"),
             ("browsers", "malformed"),

@@ -57,6 +57,17 @@ def bad_messages() -> Iterator[bytes]:
     yield b'{"type": "CANDIDATE", "id": 5, "session": "no-such", "candidate": "x", "mid": "0", "mLineIndex": 0}'
     yield b'{"type": "HANGUP", "id": {"a": []}, "session": ["x"]}'
     yield b'{"type": "LOGIN", "id": 6, "token": 7}'
+    yield b'{"type": "LOGIN", "id": 7, "resume": "' + b"x" * 257 + b'"}'
+    yield b'{"type": "HOLD", "id": 8, "session": "no-such", "on": true}'
+    yield b'{"type": "HOLD", "id": 9, "session": "no-such", "on": "perhaps"}'
+    yield b'{"type": "TRANSFER", "id": 10, "session": "no-such", "to": "sip:x@y\\u0000"}'
+    yield b'{"type": "TRANSFER", "id": 11, "session": "no-such", "with": "no-such"}'
+    yield b'{"type": "TRANSFER", "id": 12, "session": "no-such", "to": "x", "with": "y"}'
+    yield b'{"type": "MERGE", "id": 13, "sessions": ["a", "b"]}'
+    yield b'{"type": "MERGE", "id": 14, "sessions": [' + b'"a",' * 5000 + b'"a"]}'
+    yield b'{"type": "OFFER", "id": 15, "to": "x", "sdp": "x", "headers": {"Route": "<sip:evil>"}}'
+    yield b'{"type": "OFFER", "id": 16, "to": "x", "sdp": "x", "headers": {"X-A\\r\\nVia": "y"}}'
+    yield b'{"type": "SEEN", "id": 17, "missed": []}'
     yield b'{"type": "PING", "id": ' + b"9" * 5000 + b"}"
     yield b'{"type": "PING", "id": NaN}'
     yield b"[" * DEEP + b"]" * DEEP

@@ -35,7 +35,7 @@ from rtcgw.media.packets.relay import Latch
 from rtcgw.media.ports import PortPairs
 from rtcgw.model.emergency import Emergency
 from rtcgw.model.reason import Reason
-from rtcgw.model.wave import read_wave
+from rtcgw.model.wave import Wave, read_wave
 from rtcgw.ops.inspector import Inspector
 from rtcgw.ops.manhole import ManholeServer
 from rtcgw.ops.preflight import Finding, preflight
@@ -45,6 +45,7 @@ from rtcgw.rtcweb.identifying import Users
 from rtcgw.rtcweb.missed import MissedCalls
 from rtcgw.rtcweb.tokens import BadKey
 from rtcgw.rtcweb.websocket import BrowserFactory, nvx_in_use
+from rtcgw.sandbox.music import tune
 from rtcgw.sandbox.service import SandboxService
 from rtcgw.sip.flow import TCP, TLS, UDP, Hop
 from rtcgw.sip.transaction import TransactionLayer
@@ -167,7 +168,7 @@ def build(config: Config, reactor: Any, now: Callable[[], float] = time.time) ->
     profiles = Profiles(reactor)
     users = Users(config.users, config.profiles, call.max_calls_per_user, reactor)
     table = MemoryTable(reactor, limit=2 * call.max_calls, linger=64 * sip.t1)
-    media = media_backend(config.media, reactor)
+    media = media_backend(config.media, reactor, tune() if config.sandbox.enabled else None)
     session = sip.session_expires, sip.min_se
     junction = Junction(users, profiles, table, reactor, call, sip.t1, config.peers.of, *session)
     emergency = Emergency.of(call.emergency)
@@ -250,8 +251,8 @@ def build(config: Config, reactor: Any, now: Callable[[], float] = time.time) ->
     )
 
 
-def media_backend(media: MediaSettings, reactor: Any) -> IMediaBackend:
-    """The backend that `[media] backend` names."""
+def media_backend(media: MediaSettings, reactor: Any, music: Wave | None = None) -> IMediaBackend:
+    """The backend that `[media] backend` names. `music`: what whoever is held hears where no file is configured."""
     if media.backend == "direct":
         return DirectBackend(reactor)
     if media.backend == "rtpengine":
@@ -272,7 +273,7 @@ def media_backend(media: MediaSettings, reactor: Any) -> IMediaBackend:
         latch=Latch(media.latch),
         setup_time=media.setup_time,
         transcodes=media.transcodes,
-        music=read_wave(Path(media.hold_music)) if media.hold_music else None,
+        music=read_wave(Path(media.hold_music)) if media.hold_music else music,
     )
     return EmbeddedBackend(settings, reactor, reactor)
 

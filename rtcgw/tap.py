@@ -35,7 +35,7 @@ from rtcgw.config.writing import effective
 from rtcgw.media.backend import MediaError
 from rtcgw.ops.logs import destination, observer
 from rtcgw.ops.preflight import Finding
-from rtcgw.sandbox.preset import reachable_address, sandbox_config
+from rtcgw.sandbox.preset import reachable_address, sandbox_config, with_records
 
 
 class Options(UsageOptions):
@@ -178,6 +178,7 @@ def configured(options: UsageOptions) -> Config:
             config = evolve(config, web=evolve(config.web, listen=check_listener(options["listen"], "--listen")))
         if sandbox:
             config = sandbox_config(bool(options["tls"]), config, Path(options["state"]) if options["state"] else None)
+            config = with_records(config, Path.cwd())
     except ConfigError as error:
         refuse(error)
     except OSError as error:
@@ -231,6 +232,8 @@ def greeting(config: Config) -> list[str]:
     else:
         lines = [f"the page is at {page_address(config)}" if config.web.page else f"WebSocket: {config.web.listen}"]
     if config.sandbox.enabled:
+        if config.records.file:
+            lines.append(f"each call leaves a line in {config.records.file}")
         lines.append(f"log in as {' or '.join(f'{n} (password {p})' for n, p in config.passwords.items())}")
     elif config.login.keys or config.login.jwks:
         lines.append(f"log-in is by token ({', '.join(config.login.algorithms)})")

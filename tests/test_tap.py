@@ -96,11 +96,15 @@ class OptionTests(TestCase):
 
 class GreetingTests(TestCase):
     def test_sandbox(self) -> None:
-        """Whoever starts the sandbox reads where the page is and who may log in."""
+        """Whoever starts the sandbox reads where the page is, where calls are recorded, and who may log in."""
         lines = tap.greeting(tap.configured(options("--sandbox")))
         self.assertEqual(
             lines,
-            ["the page is at http://127.0.0.1:8080/", "log in as alice (password alice) or bob (password bob)"],
+            [
+                "the page is at http://127.0.0.1:8080/",
+                f"each call leaves a line in {Path.cwd() / 'sandbox-calls.jsonl'}",
+                "log in as alice (password alice) or bob (password bob)",
+            ],
         )
         self.assertEqual(tap.warnings(tap.configured(options("--sandbox"))), [])
 

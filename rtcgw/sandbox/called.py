@@ -19,6 +19,8 @@ from rtcgw.sip.message import Request, Response, make_response
 from rtcgw.sip.server import ServerTransaction
 from rtcgw.sip.txuser import Failure, IServerUser
 
+TURN_AFTER = 4.0
+"""Seconds until a phone that holds or transfers whoever calls it does so, and then does it again or undoes it."""
 RING_LIMIT = 300.0
 """Seconds after which a phone that never answers stops ringing."""
 
@@ -42,6 +44,7 @@ class InEvent(Enum):
     ACK = "ACK"
     BYE = "BYE"
     LOST = "no ACK, or one without an answer"
+    TURN = "time to hold, to take back, to transfer"
     ENOUGH = "talked long enough"
 
 
@@ -60,6 +63,10 @@ class Manner:
     talks: float = 1800.0
     """Seconds until it hangs up by itself."""
     calls_back: bool = False
+    holds: float = 0.0
+    """Seconds for which it holds its caller, every now and then; 0: never."""
+    transfers_to: str = ""
+    """The phone to which it transfers its caller."""
 
 
 @implementer(IServerUser)
@@ -71,6 +78,7 @@ class Incoming(PhoneDialog):
         self._tx = tx
         self._manner = manner
         self._answer: Response
+        self._holding = False
         self.machine = Machine(IN_TABLE, self, house.layer.clock)
 
     def start(self) -> None:
@@ -157,6 +165,17 @@ class Incoming(PhoneDialog):
     def _talk_time(self) -> float:
         return self._manner.talks
 
+    def _turn_time(self) -> float | None:
+        return TURN_AFTER if self._manner.holds or self._manner.transfers_to else None
+
+    def _turn(self) -> None:
+        if self._manner.transfers_to:
+            self._refer(self._manner.transfers_to)
+            return
+        if self._hold(not self._holding):
+            self._holding = not self._holding
+        self.machine.arm("turn", self._manner.holds if self._holding else TURN_AFTER)
+
 
 _I, _J, _C = InState, InEvent, Incoming
 
@@ -175,19 +194,21 @@ IN_TABLE: Table[InState, InEvent] = Table(
         (_I.ANSWERED, _J.BYE): Row(_I.OVER, (_C._close,)),
         (_I.ANSWERED, _J.LOST): Row(_I.OVER, (_C._bye, _C._close)),
 
+        (_I.TALKING, _J.TURN): Row(_I.TALKING, (_C._turn,)),
         (_I.TALKING, _J.BYE): Row(_I.OVER, (_C._close,)),
         (_I.TALKING, _J.LOST): Row(_I.OVER, (_C._bye, _C._close)),
         (_I.TALKING, _J.ENOUGH): Row(_I.OVER, (_C._bye, _C._close)),
     },
     {
-        _I.RINGING: {_J.ACK, _J.LOST, _J.ENOUGH},
-        _I.ANSWERED: {_J.ANSWER, _J.TIRED, _J.CANCEL, _J.ENOUGH},
+        _I.RINGING: {_J.ACK, _J.LOST, _J.TURN, _J.ENOUGH},
+        _I.ANSWERED: {_J.ANSWER, _J.TIRED, _J.CANCEL, _J.TURN, _J.ENOUGH},
         _I.TALKING: {_J.ANSWER, _J.TIRED, _J.CANCEL, _J.ACK},
         _I.OVER: set(_J),
     },
     [
         Timer("ring", frozenset({_I.RINGING}), _C._ring_time, _J.ANSWER),
         Timer("limit", frozenset({_I.RINGING}), _C._ring_limit, _J.TIRED),
+        Timer("turn", frozenset({_I.TALKING}), _C._turn_time, _J.TURN),
         Timer("talk", frozenset({_I.TALKING}), _C._talk_time, _J.ENOUGH),
     ],
 )

@@ -23,6 +23,7 @@ from rtcgw.media.backend import MediaError
 from rtcgw.sandbox.called import Incoming, Manner
 from rtcgw.sandbox.calling import Outgoing
 from rtcgw.sandbox.phonecall import ALLOW, PhoneDialog, refusal
+from rtcgw.sandbox.preset import phone_uri
 from rtcgw.sandbox.registrar import read_uri
 from rtcgw.sandbox.rtpphone import RtpPhone
 from rtcgw.sandbox.tone import Tone
@@ -55,6 +56,8 @@ MANNERS: Mapping[str, Manner] = {
     "busy": Manner(refuses=486),
     "ring": Manner(rings=None),
     "caller": Manner(sound=PITCH, talks=2.0, calls_back=True),
+    "hold": Manner(sound=PITCH, holds=8.0),
+    "transfer": Manner(sound=PITCH, transfers_to=phone_uri("echo")),
 }
 """By the name of the phone; the same names as `preset.PHONES`."""
 

@@ -1,13 +1,16 @@
 """What calls to and from answering phones share: the dialog, and what a phone must know inside it.
 
-BYE, re-INVITE and UPDATE with a new description, INFO, OPTIONS. How a call begins and ends is in `called.py`
-and `calling.py`, what is heard and seen in `rtpphone.py`.
+BYE, re-INVITE and UPDATE with a new description, INFO, OPTIONS, and the NOTIFYs that a REFER of ours entails; a hold
+and a transfer of our own. How a call begins and ends is in `called.py` and `calling.py`, what is heard and seen in
+`rtpphone.py`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
+from attrs import frozen
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
@@ -24,7 +27,8 @@ from rtcgw.sip.txuser import Failure, IClientUser
 from rtcgw.translator.repeat import Repeat
 from rtcgw.translator.sipinfo import MEDIA_CONTROL, PICTURE_FAST_UPDATE, Unreadable, read_media_control
 
-ALLOW = "INVITE, ACK, CANCEL, BYE, UPDATE, INFO, OPTIONS"
+ALLOW = "INVITE, ACK, CANCEL, BYE, UPDATE, INFO, NOTIFY, OPTIONS"
+"""No REFER: whoever is transferred here is moved by the gateway."""
 
 
 class House(Protocol):
@@ -54,6 +58,25 @@ class _Unheard:
 _UNHEARD = _Unheard()
 
 
+@implementer(IClientUser)
+@frozen
+class _Change:
+    """The user of a re-INVITE. Refused, or not answered, the call is as it was (RFC 3261 §14.1)."""
+
+    call: PhoneDialog
+
+    def got_response(self, tx: ClientTransaction, response: Response) -> None:
+        """See `IClientUser`."""
+        if 200 <= response.status < 300:
+            self.call.got_change(response)
+        elif response.status >= 300:
+            self.call.changing = False
+
+    def got_failure(self, tx: ClientTransaction, failure: Failure) -> None:
+        """See `IClientUser`."""
+        self.call.changing = False
+
+
 def refusal(error: MediaError) -> int:
     """The status for media that cannot be: not acceptable, or our own lack of ports."""
     return 488 if error.reason is Reason.MEDIA else 500
@@ -71,6 +94,8 @@ class PhoneDialog:
         self._contact = contact
         self._repeat: Repeat | None = None
         """The 2xx that waits for its ACK."""
+        self.changing = False
+        """An offer of ours has no answer yet."""
         self._offered = False
         """The description in that 2xx is an offer; the ACK has the answer."""
 
@@ -88,6 +113,8 @@ class PhoneDialog:
             self._changed(tx, request)
         elif request.method == "INFO":
             self._informed(tx, request)
+        elif request.method == "NOTIFY" and (request.get("event") or "").partition(";")[0].strip() == "refer":
+            tx.respond(make_response(request, 200))  # how a transfer goes: done, its call ends by BYE
         else:
             response = make_response(request, 200 if request.method == "OPTIONS" else 405)
             response.set("allow", ALLOW)
@@ -103,7 +130,7 @@ class PhoneDialog:
 
     def _changed(self, tx: ServerTransaction, request: Request) -> None:
         """Another description, or another target (RFC 3261 §14.2, RFC 3311 §5.2)."""
-        if self._repeat is not None and self._repeat.outstanding:
+        if self.changing or (self._repeat is not None and self._repeat.outstanding):
             tx.respond(make_response(request, 491))
             return
         response = make_response(request, 200)
@@ -166,16 +193,50 @@ class PhoneDialog:
                 return
         self.rtp.start()
 
+    # -- requests of ours ------------------------------------------------------------------
+
+    def _hold(self, on: bool) -> bool:
+        """Put the other side on hold or take it back; whether that could be asked."""
+        if self.dialog is None or self.changing or (self._repeat is not None and self._repeat.outstanding):
+            return False
+        request = self.dialog.request("INVITE")
+        request.set("contact", self._contact)
+        request.set("allow", ALLOW)
+        request.set("content-type", "application/sdp")
+        request.body = self.rtp.offer(on).encode()
+        self.changing = True
+        self._house.layer.request(request, next_hop(request), _Change(self))
+        return True
+
+    def got_change(self, response: Response) -> None:
+        """The answer to our offer; a 2xx that comes again has lost its ACK."""
+        assert self.dialog is not None  # the re-INVITE was sent in it
+        ack = self.dialog.ack(response.cseq.number)
+        self._house.layer.send_ack(ack, next_hop(ack))
+        if not self.changing:
+            return
+        self.changing = False
+        try:
+            self.rtp.take(response.body.decode("utf-8", "replace"))
+        except MediaError:
+            self.got_unacknowledged()
+
+    def _refer(self, target: str) -> None:
+        """Send the other side to somebody else (RFC 3515)."""
+        self._ask("REFER", headers=(("refer-to", f"<{target}>"), ("contact", self._contact)))
+
     # -- the end ---------------------------------------------------------------------------
 
     def _bye(self, *_: object) -> None:
         self._ask("BYE")
 
-    def _ask(self, method: str, kind: str = "", body: bytes = b"") -> None:
+    def _ask(self, method: str, kind: str = "", body: bytes = b"", headers: Sequence[tuple[str, str]] = ()) -> None:
         """Send a request inside the dialog, if there is one."""
         if self.dialog is None:
             return
         request = self.dialog.request(method)
+        for name, value in headers:
+            request.set(name, value)
         if body:
             request.set("content-type", kind)
             request.body = body

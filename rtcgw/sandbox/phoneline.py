@@ -111,9 +111,9 @@ class PhoneLine:
         self.stream, self.codecs, self.plays = stream, ours, theirs[0]
         self._timeline.agree(routes(ours, theirs))
 
-    def offered(self) -> CoreLine:
+    def offered(self, direction: Direction = Direction.SENDRECV) -> CoreLine:
         """The line in an offer of ours."""
-        return self._told(Direction.SENDRECV)
+        return self._told(direction)
 
     def answered(self) -> CoreLine:
         """The line in our answer. Who is sent nothing has nothing to echo, and a picture frame would stay empty."""

@@ -34,10 +34,15 @@ PHONES = {
     "busy": "is always busy",
     "ring": "rings and never answers",
     "caller": "calls you back ten seconds later",
+    "hold": "puts you on hold now and then",
+    "transfer": "transfers you to echo",
 }
 """The phones of the stand-in core, and what each does."""
 
 TLS_PORT = 8443
+
+RECORDS = "sandbox-calls.jsonl"
+"""The records of calls, in the folder in which the sandbox was started."""
 
 
 def phone_uri(name: str) -> str:
@@ -81,6 +86,13 @@ def sandbox_config(tls: bool, base: Config, state: Path | None = None) -> Config
         users=tuple(User(name, phone_uri(name), name, display) for name, display in USERS.items()),
         passwords={name: name for name in USERS},
     )
+
+
+def with_records(config: Config, folder: Path) -> Config:
+    """`config` with records of the calls in `folder`, unless it says where they go, or nobody may write there."""
+    if config.records.file or not os.access(folder, os.W_OK | os.X_OK):
+        return config
+    return evolve(config, records=evolve(config.records, file=str(folder / RECORDS)))
 
 
 def contacts() -> tuple[Contact, ...]:

@@ -17,7 +17,7 @@ from rtcgw.media.backend import MediaError
 from rtcgw.media.codecs import ALLOWED, CORE_DTMF, DTMF, EVENTS
 from rtcgw.media.describe import CORE_PROFILE, CoreLine, Origin, Slot, core_lines
 from rtcgw.media.peers import AUDIO, VIDEO, CorePeer, CoreStream, core_peer, refuse
-from rtcgw.media.sdp import Codec
+from rtcgw.media.sdp import Codec, Direction
 from rtcgw.model.reason import Reason
 from rtcgw.sandbox.phoneline import ECHOED, G711, PhoneLine, spoken
 from rtcgw.sandbox.tone import RATE, Player, Tone
@@ -55,8 +55,8 @@ class RtpPhone:
 
     # -- descriptions: each raises `MediaError`, and then nothing has changed --------------
 
-    def offer(self) -> str:
-        """Our description, of what we would like or, later in a call, of what is agreed."""
+    def offer(self, hold: bool = False) -> str:
+        """Our description, of what we would like or, later in a call, of what is agreed; `hold`: of silence."""
         if not self._slots:
             line = self._open(AUDIO)
             line.codecs = [
@@ -64,7 +64,8 @@ class RtpPhone:
             ]
             line.codecs.append(Codec(CORE_DTMF, DTMF, RATE, 1, EVENTS))
             self._lines, self._slots = {0: line}, (Slot(AUDIO, CORE_PROFILE, ""),)
-        return self._describe({place: line.offered() for place, line in self._lines.items()})
+        direction = Direction.INACTIVE if hold else Direction.SENDRECV
+        return self._describe({place: line.offered(direction) for place, line in self._lines.items()})
 
     def answer(self, offer: str) -> str:
         """The answer to an offer; it holds from now on."""

@@ -13,7 +13,7 @@ from twisted.trial.unittest import TestCase
 
 from rtcgw.config import Config, Web, is_loopback, listen_address, peer_address
 from rtcgw.sandbox.certificate import LIFE, own_certificate
-from rtcgw.sandbox.preset import PHONES, USERS, reachable_address, sandbox_config, state_folder
+from rtcgw.sandbox.preset import PHONES, USERS, reachable_address, sandbox_config, state_folder, with_records
 
 NOW = datetime.datetime(2026, 5, 1, tzinfo=datetime.UTC)
 
@@ -46,6 +46,15 @@ class PresetTests(TestCase):
         """The page offers every phone and both users."""
         contacts = {contact.address for contact in sandbox_config(False, Config()).web.contacts}
         self.assertEqual(contacts, {f"sip:{name}@sandbox.test" for name in PHONES} | set(USERS))
+
+    def test_records(self) -> None:
+        """Calls leave their records where the sandbox was started, or where the file says, or nowhere."""
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        config = with_records(Config(), folder)
+        self.assertEqual(config.records.file, str(folder / "sandbox-calls.jsonl"))
+        self.assertEqual(with_records(config, Path("/elsewhere")), config)
+        self.assertEqual(with_records(Config(), folder / "missing"), Config())
 
     def test_base_is_kept(self) -> None:
         """What a configuration file says of other matters still holds."""

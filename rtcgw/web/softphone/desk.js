@@ -17,8 +17,8 @@ import { aboutOf, lineOf, noteOf, partWords, stageWords, tidy, timeOf, transferW
 const FAREWELL = 4;
 /** Recent calls shown. */
 const RECENT = 8;
-/** Seconds for which it stays on the screen what keys the other side has pressed. */
-const KEYS_SHOWN = 6;
+/** Seconds for which it stays on the screen what has happened in a call. */
+const NEWS_SHOWN = 6;
 /** Seconds that sound may take to connect without the relay server before the user hears of its trouble. */
 const RELAY_PATIENCE = 2;
 const PRESSED = 'The other side pressed ';
@@ -233,7 +233,8 @@ export class Desk {
     hear('transfer', (transfer) => this.#say(call, transferWords(transfer)));
     hear('quality', (quality) => call === this.#shown && call.state === State.IN_CALL && showQuality(quality));
     hear('ended', (ended) => this.#ended(call, ended));
-    for (const type of ['ringback', 'video', 'muted', 'state', 'holding', 'held', 'party', 'participants']) hear(type);
+    hear('party', () => call.state === State.IN_CALL && this.#tell(call, `Now with ${this.#name(call)}`));
+    for (const type of ['ringback', 'video', 'muted', 'state', 'holding', 'held', 'participants']) hear(type);
   }
 
   /** @param {Call} call the one on the screen from now on */
@@ -318,11 +319,15 @@ export class Desk {
   /** The keys of the other side, one after the other, until it has pressed none for a while. @param {Call} call @param {string} tones */
   #pressed(call, tones) {
     const before = this.#said.get(call) ?? '';
-    const words = `${before.startsWith(PRESSED) ? before : PRESSED}${tones}`;
+    this.#tell(call, `${before.startsWith(PRESSED) ? before : PRESSED}${tones}`);
+  }
+
+  /** Say something that is of interest for some seconds only. @param {Call} call @param {string} words */
+  #tell(call, words) {
     this.#say(call, words);
     globalThis.setTimeout(() => {
       if (this.#said.get(call) === words) this.#say(call, 'Connected');
-    }, KEYS_SHOWN * 1000);
+    }, NEWS_SHOWN * 1000);
   }
 
   /** Show all as it is now. */

@@ -29,7 +29,7 @@ WIDTH = 60
 _SECRET = re.compile(
     r"secret|passw|token|credential|authori[sz]ation|\bnonce\b|^(k|opc|key|ha1)$|master_key|_key$|ufrag|pwd", re.I
 )
-_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 class Shown(str):

@@ -49,8 +49,12 @@ PERIOD = 10.0
 _SPECIAL = frozenset({"log_failure", "log_flattened", "log_system"})
 """Fields with which Twisted writes a line in another way."""
 
-_UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x85\u2028\u2029]")
+_TRICKS = "\x7f-\x9f\u2028-\u202e\u2066-\u2069"
+"""Line ends and terminal commands beyond ASCII, and what turns the direction of the text that follows."""
+_UNSAFE = re.compile(f"[\x00-\x08\x0b-\x1f{_TRICKS}]")
 """Characters of a peer that could forge a line or drive a terminal."""
+_UNSAFE_JSON = re.compile(f"[{_TRICKS}]")
+"""Those of them that JSON may hold as they are."""
 
 
 def observer(out: IO[Any], level: str, as_json: bool) -> ILogObserver:
@@ -144,7 +148,12 @@ def json_line(event: LogEvent) -> str | None:
     failure = event.get("log_failure")
     if isinstance(failure, Failure):
         record["traceback"] = failure.getTraceback()
-    return json.dumps(record, ensure_ascii=False, default=str) + "\n"
+    return harmless(json.dumps(record, ensure_ascii=False, default=str)) + "\n"
+
+
+def harmless(text: str) -> str:
+    """JSON that is one line to every reader, and may be looked at on a terminal; it means what it meant."""
+    return _UNSAFE_JSON.sub(_escaped_json, text)
 
 
 def _fields(event: LogEvent, taken: Mapping[str, object]) -> dict[str, object]:
@@ -158,3 +167,7 @@ def _fields(event: LogEvent, taken: Mapping[str, object]) -> dict[str, object]:
 
 def _escaped(found: re.Match[str]) -> str:
     return f"\\x{ord(found[0]):02x}"
+
+
+def _escaped_json(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"

@@ -30,6 +30,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from rtcgw.config import Records as Settings
+from rtcgw.ops.logs import harmless
 from rtcgw.translator.record import CallRecord
 
 log = Logger()
@@ -135,7 +136,7 @@ def described() -> list[tuple[str, str]]:
 def _line(record: CallRecord) -> bytes:
     """A record as a line; empty where it cannot be written, so that it does not stand in the way of the others."""
     try:
-        return json.dumps(record.line(), ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+        return harmless(json.dumps(record.line(), ensure_ascii=False)).encode("utf-8", "replace") + b"\n"
     except (TypeError, ValueError):
         log.failure("call {session}: its record cannot be written", session=record.session)
         return b""

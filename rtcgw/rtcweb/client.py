@@ -270,7 +270,8 @@ class Client:
         self.capabilities = _SETS.setdefault(found, found)
         self.access = Access.WEB if message.ice else Access.PLAIN
         self.name = f"{admitted.user.name}#{self._link.number}"
-        log.info("client {client} logged in ({software})", client=self.name, software=message.client or "unnamed")
+        if newcomer:
+            log.info("client {client} logged in ({software})", client=self.name, software=message.client or "unnamed")
         self._welcome(message, self.session, self._take_place(message, admitted))
         if newcomer:
             self.session.ring(self)

@@ -126,7 +126,7 @@ def _switch(leg: SipLeg) -> None:
     if now is None:
         leg.report(Progress(Stage.TRYING, another=True))
     else:
-        log.info("call {session}: another fork is heard", session=leg.session)
+        log.info("call {session}: another fork is heard", session=leg.session, ration="SIP")
         _report(leg, 183, now.description, now.sounds, True)
 
 

@@ -116,6 +116,7 @@ class InspectorTests(TestCase):
         text = self.inspector(view(peer="\x1b[2Jbob\r\nfake")).call("x7")
         self.assertIn("?[2Jbob??fake", text)
         self.assertNotIn("\x1b", text)
+        self.assertIn("?2J?bob", self.inspector(view(peer="\x9b2J\u202ebob")).call("x7"))
         self.assertEqual(table([{"a": "x" * 100}], "").splitlines()[1], "x" * 57 + "...")
 
     def test_prompt_shows_text_as_it_is(self) -> None:

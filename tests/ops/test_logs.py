@@ -52,6 +52,17 @@ class LogTests(TestCase):
         self.assertEqual(len([line for line in out.getvalue().splitlines() if not line.startswith("\t")]), 1)
         self.assertIn("\\x1b[2J\\x0d", out.getvalue())
 
+    def test_tricks(self) -> None:
+        """So it is with terminal commands of eight bits, line ends beyond ASCII and turns of direction, also in JSON,
+        which then says the same."""
+        trick = "eve\x9b2J\x85a\u2028b\u2029\u202ec\u2066"
+        for as_json in (False, True):
+            log, out = self.logged(as_json=as_json)
+            log.info("from {who}", who=trick)
+            self.assertEqual(len(out.getvalue().splitlines()), 1)
+            self.assertFalse(set(trick[3:]) - set("2Jabc") & set(out.getvalue()))
+        self.assertEqual(json.loads(out.getvalue())["who"], trick)
+
     def test_text_is_twisteds(self) -> None:
         """A log reader made for Twisted's lines reads ours, also of records that cannot be formatted."""
         seen: list[LogEvent] = []

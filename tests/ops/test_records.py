@@ -62,6 +62,15 @@ class RecordsTests(SynchronousTestCase):
         self.assertEqual(self.file.stat().st_mode & 0o027, 0)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_one_line(self) -> None:
+        """Whatever somebody has typed to call somebody: a record is one line to every reader."""
+        typed = "bob\u2028\u2029\x85\x1e\x9b2J\u202e"
+        self.records.take(record(1, callee=typed))
+        self.clock.advance(PERIOD)
+        (line,) = self.file.read_text("utf-8").splitlines()
+        self.assertEqual(json.loads(line)["callee"], typed)
+        self.assertFalse(set(typed[3:]) - set("2J") & set(line))
+
     def test_many(self) -> None:
         """Where many calls end at once nobody waits for the second to pass; all are written, in order."""
         for number in range(2 * BATCH + 3):

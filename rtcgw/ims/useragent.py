@@ -199,8 +199,10 @@ class ImsUserAgent:
         head, colon, _ = text.partition(":")
         if colon and head.lower() in ("sip", "sips", "tel"):
             uri = Uri.parse(text)
-            if uri.headers:  # a Request-URI has none (RFC 3261 §19.1.1), and nobody dials somebody's headers
-                raise UriError("headers in the address")
+            if uri.headers or "method" in uri.params:
+                # A Request-URI has neither (RFC 3261 §19.1.1), and nobody dials somebody's headers; in a Refer-To a
+                # method would have the phone send what it is told to.
+                raise UriError("headers or a method in the address")
             return uri
         key = canonical_key(text)
         if key.startswith("tel:"):

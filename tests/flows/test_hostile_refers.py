@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
 from urllib.parse import quote
 
+from rtcgw.model.peer import TransferWay
 from rtcgw.sip.message import Request
 from tests.flows.test_replaces import NEWCOMER, naming
 from tests.flows.transfers import TARGET, TransferCase, sdp
@@ -181,3 +183,18 @@ class ReferrerTests(TransferCase):
     def test_typed(self) -> None:
         """Whoever was called by something that is no address is not named by it."""
         self.assertIsNone(self.referred_by("bob", "tel:+15550011;x=a b, \u202e;y", "bob"))
+
+
+class SentTests(TransferCase):
+    """A page has a phone sent elsewhere that takes REFER."""
+
+    way: ClassVar[TransferWay] = TransferWay.AUTO
+
+    def test_method(self) -> None:
+        """No phone is asked to send anything but a call, whatever the page wants: BYE, MESSAGE, headers, a body."""
+        self.phone.canned["REFER"] = [(202, None)] * 10
+        for more in (";method=BYE", ";method=MESSAGE?body=x", "?body=x", "?Subject=a%0d%0aVia:x", ";METHOD=INVITE"):
+            self.transfer(to=TARGET + more)
+            self.assertEqual(self.news()[-1], "not-found", more)
+        self.assertEqual([one for one in self.phone.requests if one.method == "REFER"], [])
+        self.still_talks()

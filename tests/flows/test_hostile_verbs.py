@@ -152,3 +152,27 @@ class FloodTests(ConferenceCase):
             self.answered([number for number in sent if number is not None])
             self.first, self.one = self.talk(ONE)
             self.second, self.two = self.talk(TWO)
+
+
+class SmuggledTests(ConferenceCase):
+    """alice's page dials and hands on to addresses that would say more than whom."""
+
+    def test_more_than_an_address(self) -> None:
+        """Nobody is called by, and no phone is sent to, an address that bears headers, a body, or a method: the phone
+        would send in its own name what the page says."""
+        self.one.canned["REFER"] = [(202, None)] * 10
+        calls, asked = len(self.rig.core.calls), len(self.one.requests)
+        for more in (
+            "?Route=%3Csip:evil%3E",
+            "?body=x",
+            "?Subject=a%0d%0aVia:x",
+            ";method=BYE",
+            ";method=MESSAGE?body=x",
+        ):
+            self.alice.send("TRANSFER", session=self.first, to=f"sip:x@ims.test{more}")
+            self.rig.advance()
+            self.assertEqual(self.alice.last("TRANSFER")["reason"], "not-found", more)
+            self.alice.send("OFFER", to=f"sip:x@ims.test{more}", sdp="x")
+            self.rig.advance()
+            self.assertEqual(self.alice.last("HANGUP")["reason"], "not-found", more)
+        self.assertEqual((len(self.rig.core.calls), len(self.one.requests)), (calls, asked))

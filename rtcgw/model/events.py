@@ -70,6 +70,9 @@ class Setup:
     moved: bool = False
     """The caller is in another call already and is moved into this one. Without an offer of its own it is made one of
     what the callee has answered, and confirms with its answer."""
+    alone: bool = True
+    """Only one device of the callee's rings. Several must not begin ICE and DTLS before one of them has answered: all
+    would do so with the caller's one end, and a handshake begun by one spoils that of another."""
 
     @property
     def shown(self) -> Identity:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from attrs import evolve
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
@@ -177,9 +178,10 @@ class Fork:
     # -- actions: who rings ----------------------------------------------------------------
 
     def _take(self, leg: ILeg) -> None:
+        alone = not self.legs
         self.legs.append(leg)
         if self._setup is not None:
-            leg.deliver(self._setup)
+            leg.deliver(self._setup if alone else evolve(self._setup, alone=False))
             for candidates in self._heard or ():
                 leg.deliver(candidates)
 
@@ -234,6 +236,8 @@ class Fork:
 
     def _to_all(self, event: Event) -> None:
         self._note(event)
+        if isinstance(event, Setup) and len(self.legs) > 1:
+            event = evolve(event, alone=False)
         for leg in list(self.legs):
             leg.deliver(event)
 

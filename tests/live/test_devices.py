@@ -70,6 +70,22 @@ class TabsTests(BrowserCase):
             await tab.until("document.querySelector('#others-card').hidden")
             self.assertEqual(tab.errors, [])
 
+    async def test_called_by_a_page(self) -> None:
+        """A page calls three tabs, whose media go directly to it: whichever answers hears it and is heard."""
+        gateway = await self.gateway("gw1")
+        tabs = await self.tabs(gateway)
+        caller = await self.browse(gateway, user="henry")
+        for tab in tabs:
+            await self.dial(caller, "wanda")
+            await tab.until("!document.querySelector('#incoming-actions').hidden", 15)
+            await tab.click("#answer")
+            await self.state(caller, "InCall")
+            await self.hears(tab, MICROPHONE)
+            await self.hears(caller, MICROPHONE)
+            await tab.click("#hangup")
+            await self.state(caller, "Hangup")
+            await caller.click("#back")
+
     async def test_missed_once(self) -> None:
         """A caller who gives up leaves one missed call on all tabs; looked at on one of them, it is gone on all."""
         caller, tabs = await self.ring()

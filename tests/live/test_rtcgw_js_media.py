@@ -13,9 +13,9 @@ INCOMING = """
     let asked = 0;
     const open = navigator.mediaDevices.getUserMedia;
     navigator.mediaDevices.getUserMedia = (wanted) => { asked++; return open(wanted); };
-    const incoming = async ({ socket, events, until }) => {
+    const incoming = async ({ socket, events, until }, more = {}) => {
       const from = { uri: 'sip:c@d' };
-      socket.get({ type: 'OFFER', session: 's1', from, to: 'a', sdp: await far.offer(), sdpType: 'offer' });
+      socket.get({ type: 'OFFER', session: 's1', from, to: 'a', sdp: await far.offer(), sdpType: 'offer', ...more });
       await until(() => events.length);
       return events[0][1].call;
     };
@@ -170,7 +170,7 @@ class CalledTests(JsCase):
             sent, sdp = await self.run_js(
                 INCOMING
                 + f"""
-                const laboratory = await lab({options}, {{ user: 'user-{early}' }});
+                const laboratory = await lab({options});
                 const {{ socket, until }} = laboratory;
                 socket.reply = (message) => {{
                   const {{ type, id }} = message;
@@ -186,16 +186,15 @@ class CalledTests(JsCase):
             self.assertEqual(sent, early)
             self.assertIn("a=setup:active", sdp)
 
-    async def test_another_tab_rings(self) -> None:
-        """Where another page of the user's is open in the browser, neither sets its media up before the answer."""
+    async def test_another_page_rings(self) -> None:
+        """Where the gateway says that other pages ring as well, the media are set up when the user answers."""
         first, second = await self.run_js(
             INCOMING
             + """
             const laboratory = await lab();
-            await lab();
             const { socket, until } = laboratory;
             socket.reply = politely(() => socket);
-            const call = await incoming(laboratory);
+            const call = await incoming(laboratory, { warm: false });
             await until(() => socket.of('RINGING').length);
             await new Promise((resolve) => setTimeout(resolve, 200));
             const early = [socket.of('PRANSWER').length, call.peer];

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from attrs import evolve
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from rtcgw.media.backend import Access
-from rtcgw.model.events import Accept, Candidates, Confirm, Description, End, Event, Kind, Progress, Stage
+from rtcgw.model.events import Accept, Candidates, Confirm, Description, End, Event, Kind, Progress, Setup, Stage
 from rtcgw.model.reason import Reason
 from rtcgw.translator.fork import HELD_LIMIT, Fork
 from rtcgw.translator.leg import ILeg
@@ -19,6 +20,10 @@ class Listener:
 
     def report(self, leg: ILeg, event: Event) -> None:
         self.heard.append(event)
+
+
+TOGETHER = evolve(SETUP, alone=False)
+"""What each of several devices hears."""
 
 
 class ForkTests(SynchronousTestCase):
@@ -35,7 +40,7 @@ class ForkTests(SynchronousTestCase):
     def test_first_answer_wins(self) -> None:
         """All ring; the first to answer talks, the others hear that it was answered elsewhere."""
         for tab in self.tabs:
-            self.assertEqual(tab.heard, [SETUP])
+            self.assertEqual(tab.heard, [TOGETHER])
             tab.say(Progress(Stage.RINGING))
         self.tabs[1].say(Accept())
         self.fork.deliver(Confirm())
@@ -72,7 +77,7 @@ class ForkTests(SynchronousTestCase):
         """Devices that all refuse the set-up itself leave nobody ringing: the caller hears it at once."""
 
         def refuse(event: Event) -> None:
-            if event == SETUP:
+            if event == TOGETHER:
                 for tab in self.tabs:
                     tab.say(End(Reason.MEDIA))
 
@@ -88,12 +93,22 @@ class ForkTests(SynchronousTestCase):
         self.tabs[2].say(End(Reason.CLIENT_LOST))
         self.assertEqual(self.listener.heard, [Accept()])
 
+    def test_only_one_is_warm(self) -> None:
+        """A device that rings alone may set up its media before the answer; of several, and of those that come, none."""
+        alone, first, second, late = (RecordedLeg(name, Access.WEB) for name in ("alone", "first", "second", "late"))
+        Fork(SESSION, [alone], Clock()).deliver(SETUP)
+        fork = Fork(SESSION, [first, second], Clock())
+        fork.deliver(SETUP)
+        fork.join(late)
+        found = [leg.heard[0] for leg in (alone, first, second, late)]
+        self.assertEqual([isinstance(setup, Setup) and setup.alone for setup in found], [True, False, False, False])
+
     def test_declined(self) -> None:
         """Declining on one device stops all of them."""
         self.tabs[0].say(End(Reason.DECLINED))
         self.assertEqual(self.listener.heard, [End(Reason.DECLINED)])
         self.assertIsInstance(self.tabs[2].heard[-1], End)
-        self.assertEqual(self.tabs[0].heard, [SETUP])
+        self.assertEqual(self.tabs[0].heard, [TOGETHER])
 
     def test_all_drop_out(self) -> None:
         """When each device drops out the caller hears the best of their reasons."""
@@ -107,7 +122,7 @@ class ForkTests(SynchronousTestCase):
         """The caller's end reaches every device still ringing."""
         self.tabs[0].say(End(Reason.BUSY))
         self.fork.deliver(End(Reason.CANCELLED))
-        self.assertEqual(self.tabs[0].heard, [SETUP])
+        self.assertEqual(self.tabs[0].heard, [TOGETHER])
         self.assertEqual([tab.heard[-1] for tab in self.tabs[1:]], [End(Reason.CANCELLED)] * 2)
 
     def test_transparent_once_chosen(self) -> None:

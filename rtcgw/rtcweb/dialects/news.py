@@ -197,6 +197,10 @@ class Incoming(News, frozen=True, tag="OFFER"):
     headers: Annotated[
         dict[str, str] | None, Meta(description="Headers of the INVITE, of those that the configuration allows.")
     ] = None
+    warm: Annotated[
+        bool,
+        Meta(description="Whether the page may set its media up before the answer: not where others ring too."),
+    ] = True
 
 
 class Change(News, frozen=True, tag="OFFER"):

@@ -80,14 +80,14 @@ export class Call extends EventTarget {
   constructor(port, init) {
     super();
     const { role, remote, session = '', offer = '', video = false, away = false } = init;
-    const { anonymous = false, headers = null, history = [], referredBy = '' } = init;
+    const { anonymous = false, headers = null, history = [], referredBy = '', warm = true } = init;
     const line = this.#line();
     this.#port = port;
     this.#figure = new Figure(away ? State.RELOADING : State.CALLING, (state, before) =>
       this.#emit('state', { state, before }),
     );
     this.#sound = new Sound(port, line);
-    this.#setup = new Setup(this, line, port, this.#sound, { offer, video, anonymous, headers });
+    this.#setup = new Setup(this, line, port, this.#sound, { offer, warm, video, anonymous, headers });
     this.#rejoin = new Rejoin(line, port, this.#sound);
     this.#hold = new Hold(line, this.#sound);
     this.#transfer = new Transfer(line);
@@ -368,7 +368,7 @@ export class Call extends EventTarget {
     const sdp = text(message.sdp);
     const { changes } = this.#sound;
     if (message.from !== undefined) {
-      if (this.role === 'callee' && this.state === State.CALLING) this.#setup.ringAgain(sdp);
+      if (this.role === 'callee' && this.state === State.CALLING) this.#setup.ringAgain(sdp, message.warm !== false);
     } else if (sdp) {
       this.#inOrder(async () => {
         const fresh = message.fresh === true;

@@ -27,7 +27,6 @@ import { list, readCalls, readMissed, readParty, record, text } from './wire.js'
  * @property {(message: import('./rtcgw.js').Message, timeout?: number) => Promise<import('./rtcgw.js').Message>} request
  * @property {(call: Call, session: string) => void} adopt
  * @property {(call: Call, everywhere: boolean) => void} forget it is over, here or everywhere
- * @property {() => Promise<boolean>} alone whether no other page of this browser rings as well
  * @property {(call: Call) => void} only this call speaks from now on: others fall silent
  * @property {() => void} changed what is worth keeping across a reload is not what it was
  */
@@ -38,6 +37,7 @@ import { list, readCalls, readMissed, readParty, record, text } from './wire.js'
  * @property {Party} remote
  * @property {string} [session]
  * @property {string} [offer] of an incoming call
+ * @property {boolean} [warm] whether its media may be set up before the answer
  * @property {boolean} [video] with our camera on
  * @property {boolean} [anonymous] the called is not to see who calls
  * @property {Record<string, string> | null} [headers] of the call, as the gateway lets them pass
@@ -53,7 +53,6 @@ import { list, readCalls, readMissed, readParty, record, text } from './wire.js'
  * @property {() => import('./wire.js').Welcome | null} welcome
  * @property {() => boolean} open
  * @property {() => Promise<boolean>} check
- * @property {() => Promise<boolean>} alone
  * @property {(message: import('./rtcgw.js').Message, timeout?: number) => Promise<import('./rtcgw.js').Message>} request
  * @property {(type: string, detail: unknown) => void} emit
  * @property {() => void} changed which calls are ours, or how they stand
@@ -212,6 +211,7 @@ export class Calls {
       remote: readParty(message.from),
       session: text(message.session),
       offer: text(message.sdp),
+      warm: message.warm !== false,
       history: list(message.history).map(readParty),
       referredBy: text(message.referredBy),
       headers: record(message.headers),
@@ -282,7 +282,6 @@ export class Calls {
       open: () => hub.open() && hub.welcome() !== null,
       check: () => hub.check(),
       request: (message, timeout) => hub.request(message, timeout),
-      alone: () => hub.alone(),
       only: (call) => this.#only(call),
       changed: () => hub.changed(),
       adopt: (call, session) => {

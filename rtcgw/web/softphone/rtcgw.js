@@ -21,7 +21,6 @@ import { Calls } from './calls.js';
 import { Channel, SUBPROTOCOL } from './channel.js';
 import { RtcgwError, sentence } from './errors.js';
 import { makeMemory } from './memory.js';
-import { Presence } from './presence.js';
 import { Comeback, watchNetwork } from './reconnect.js';
 import { Relays } from './relays.js';
 import { pause } from './waiting.js';
@@ -101,7 +100,6 @@ export class Rtcgw extends EventTarget {
   /** @type {Settings} */ #options;
   #calls;
   #memory;
-  #presence;
   #pingTimer = 0;
   /** ms that the last PING took */ #roundTrip = 0;
   /** @type {Promise<boolean> | null} */ #checking = null;
@@ -128,14 +126,12 @@ export class Rtcgw extends EventTarget {
     this.url = String(url);
     this.#options = { ...DEFAULTS, WebSocket: globalThis.WebSocket, ...options };
     this.#memory = makeMemory(this.#options.storage, this.url);
-    this.#presence = new Presence(this.url);
     this.#calls = new Calls({
       options: this.#options,
       relays: this.#relays,
       welcome: () => this.#welcome,
       open: () => this.open,
       check: () => this.check(),
-      alone: () => this.#presence.alone(),
       request: (message, timeout) => this.request(message, timeout),
       emit: (type, detail) => this.#emit(type, detail),
       changed: () => this.#keep(),
@@ -233,7 +229,6 @@ export class Rtcgw extends EventTarget {
     this.#credentials = null;
     this.#token = '';
     this.#hangUp();
-    this.#presence.leave();
     this.#memory.forget();
     const channel = this.#channel;
     if (this.open && this.#welcome) {
@@ -357,7 +352,6 @@ export class Rtcgw extends EventTarget {
   #settle(welcome) {
     this.#welcome = welcome;
     this.#token = welcome.resume;
-    this.#presence.enter(welcome.user);
     globalThis.clearInterval(this.#pingTimer);
     if (welcome.ping > 0) this.#pingTimer = globalThis.setInterval(() => this.#ping(this.#options.timeout), welcome.ping * 1000);
     this.#unwatch();

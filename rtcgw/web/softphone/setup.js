@@ -17,6 +17,7 @@ export class Setup {
   #sound;
   #wanted;
   #offer;
+  #warm;
   #earlySound = false;
   #given = false;
 
@@ -25,14 +26,15 @@ export class Setup {
    * @param {import('./sound.js').Line} line
    * @param {import('./calls.js').CallPort} port
    * @param {import('./sound.js').Sound} sound
-   * @param {{offer: string, video: boolean, anonymous: boolean, headers: Record<string, string> | null}} init
+   * @param {{offer: string, warm: boolean, video: boolean, anonymous: boolean, headers: Record<string, string> | null}} init
    */
-  constructor(call, line, port, sound, { offer, ...wanted }) {
+  constructor(call, line, port, sound, { offer, warm, ...wanted }) {
     this.#call = call;
     this.#line = line;
     this.#port = port;
     this.#sound = sound;
     this.#offer = offer;
+    this.#warm = warm;
     this.#wanted = wanted;
   }
 
@@ -48,14 +50,15 @@ export class Setup {
       this.#line.inOrder(() => this.#place());
     } else {
       this.#line.tell('RINGING');
-      if (this.#port.warm) this.#line.inOrder(() => this.#warmUp());
+      if (this.#warm && this.#port.warm) this.#line.inOrder(() => this.#warmUp());
     }
   }
 
-  /** It rings anew, on another connection of ours: what was warm is of no use. @param {string} offer */
-  ringAgain(offer) {
+  /** It rings anew, on another connection of ours: what was warm is of no use. @param {string} offer @param {boolean} warm */
+  ringAgain(offer, warm) {
     if (this.#call.answering || !offer) return;
     this.#offer = offer;
+    this.#warm = warm;
     this.#given = false;
     this.#line.inOrder(async () => this.#sound.discard());
     this.start();
@@ -99,7 +102,6 @@ export class Setup {
 
   /** Have everything ready while it rings, but for the microphone: that is for the user's answer to switch on. */
   async #warmUp() {
-    if (!(await this.#port.alone()) || this.#call.answering || this.#line.over()) return;
     const { peering } = this.#sound;
     await peering.take('offer', this.#offer);
     await peering.carry('audio', null);

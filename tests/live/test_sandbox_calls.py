@@ -84,8 +84,8 @@ class SandboxCallsTests(SandboxCase):
         await self.state(page, "Hangup")
         await self.shows(page, "The call has been transferred.")
         file = self.folder / RECORDS
-        lines = await until("two records", lambda: len(read := _lines(file)) > 1 and read, 5)
-        self.assertEqual([json.loads(line)["reason"] for line in lines], ["transferred", "transferred"])
+        await until("two records", lambda: len(_lines(file)) > 1, 5)
+        self.assertEqual([json.loads(line)["reason"] for line in _lines(file)], ["transferred", "transferred"])
         self.assertEqual(page.errors, [])
 
     async def test_transfer_to_a_contact(self) -> None:

@@ -6,6 +6,7 @@ The tests read the source; they import nothing of it.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -133,3 +134,15 @@ class ReactorTests(TestCase):
         """`twistd --help` of any other program on the machine does not load the gateway."""
         found = list(imports(ROOT / "twisted/plugins/rtcgw_plugin.py"))
         self.assertEqual(found, ["twisted.application.service.ServiceMaker"])
+
+
+class MapTests(TestCase):
+    def test_every_module_has_its_place(self) -> None:
+        """Who looks for a subject in the two largest rooms finds its module on the map, and none that is gone."""
+        _, _, chapter = (ROOT / "docs/architecture.md").read_text(encoding="utf-8").partition("### Where is what")
+        chapter, _, _ = chapter.partition("\n## ")
+        for room in ("translator", "rtcweb"):
+            _, _, rows = chapter.partition(f"modules of `rtcgw/{room}/`")
+            named = set(re.findall(r"`([a-z]+)`", rows.partition("| subject |")[0]))
+            there = {path.stem for path in (PACKAGE / room).glob("*.py")} - {"__init__"}
+            self.assertEqual(named, there)

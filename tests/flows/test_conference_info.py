@@ -310,6 +310,19 @@ class OutsideTests(InfoCase):
         self.watcher.number = 0
         self.assertEqual(self.watcher.ask().status, 500)
 
+    def test_broken_refreshes(self) -> None:
+        """A refresh that cannot be read is refused, and the subscription lasts as long as it did."""
+        phone = Subscriber(self)
+        phone.ask()
+        for fields in ({"event": ";;"}, {"event": ""}, {"expires": "soon"}, {"expires": "-1"}, {"contact": "<<<"}):
+            self.assertIn(phone.ask(**fields).status, (400, 489), fields)
+        self.assertEqual(phone.ask(expires=str(LEAST - 1)).status, 423)
+        phone.number = 1
+        self.assertEqual(phone.ask().status, 500)
+        self.assertEqual(len(self.rig.confinfo), 1)
+        self.rig.advance(601)
+        self.assertEqual(len(self.rig.confinfo), 0)
+
     def test_limit(self) -> None:
         """A conference has a bounded number of subscriptions."""
         for _ in range(LIMIT):

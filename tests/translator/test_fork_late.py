@@ -12,7 +12,7 @@ from rtcgw.model.identity import ANONYMOUS
 from rtcgw.model.reason import Reason
 from rtcgw.translator.fork import HELD_LIMIT, Fork, ForkState
 from tests.translator.doubles import SESSION, SETUP, RecordedLeg
-from tests.translator.test_fork import Listener
+from tests.translator.test_fork import TOGETHER, Listener
 
 LOST = End(Reason.CLIENT_LOST)
 GRACE = 30.0
@@ -38,13 +38,13 @@ class LateDeviceTests(SynchronousTestCase):
         self.ring()
         self.tab.say(Progress(Stage.RINGING))
         self.fork.join(self.late)
-        self.assertEqual(self.late.heard, [SETUP])
+        self.assertEqual(self.late.heard, [TOGETHER])
         self.late.say(Progress(Stage.RINGING))
         self.late.say(Accept())
         self.fork.deliver(Confirm())
         self.assertEqual(self.listener.heard, [Progress(Stage.RINGING), Accept()])
         self.assertEqual(self.tab.heard[-1], End(Reason.ANSWERED_ELSEWHERE))
-        self.assertEqual(self.late.heard, [SETUP, Confirm()])
+        self.assertEqual(self.late.heard, [TOGETHER, Confirm()])
         self.assertEqual(self.over, [self.fork])
 
     def test_joins_before_the_set_up(self) -> None:
@@ -52,7 +52,7 @@ class LateDeviceTests(SynchronousTestCase):
         self.fork.join(self.late)
         self.assertEqual(self.late.heard, [])
         self.ring()
-        self.assertEqual((self.tab.heard, self.late.heard), ([SETUP], [SETUP]))
+        self.assertEqual((self.tab.heard, self.late.heard), ([TOGETHER], [TOGETHER]))
 
     def test_hears_what_was_said(self) -> None:
         """The caller's candidates reach a late device too; a few of very many."""
@@ -60,7 +60,7 @@ class LateDeviceTests(SynchronousTestCase):
         for _ in range(HELD_LIMIT + 5):
             self.fork.deliver(Candidates("c"))
         self.fork.join(self.late)
-        self.assertEqual(self.late.heard, [SETUP, *[Candidates("c")] * HELD_LIMIT])
+        self.assertEqual(self.late.heard, [TOGETHER, *[Candidates("c")] * HELD_LIMIT])
 
     def test_too_late(self) -> None:
         """Once somebody has answered, or the call is over, nobody joins."""

@@ -94,7 +94,7 @@ class ForkTests(SynchronousTestCase):
         self.assertEqual(self.listener.heard, [Accept()])
 
     def test_only_one_is_warm(self) -> None:
-        """A device that rings alone may set up its media before the answer; of several, and of those that come, none."""
+        """A device that rings alone may set up its media before the answer; of several none may."""
         alone, first, second, late = (RecordedLeg(name, Access.WEB) for name in ("alone", "first", "second", "late"))
         Fork(SESSION, [alone], Clock()).deliver(SETUP)
         fork = Fork(SESSION, [first, second], Clock())

@@ -191,7 +191,7 @@ class Call:
             return
         version = 0 if old.roster is None else old.roster.version
         if self.roster is None:
-            self.roster = Attendance(self.setup, self.joint, version)
+            self.roster = Attendance(self.setup, self.joint, version, self.news.absent)
         else:
             self.roster.goes_on(version)
 

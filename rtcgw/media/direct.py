@@ -91,12 +91,15 @@ class _Looks:
         """The party has described itself."""
         used = [media for media in session.media if media.port != 0]
         lines = [media for media in used if media.kind == VIDEO]
-        shows = any(session.direction_of(media).sends for media in lines)
         key = session.value_of(used[0], "fingerprint") if used else None
+        keys = {**self.keys, party: key} if key else self.keys
+        if not lines and party not in self.taking:  # nor has it shown anything: most calls are sound alone
+            return self if keys is self.keys else _Looks(self.showing, self.taking, keys)
+        shows = any(session.direction_of(media).sends for media in lines)
         return _Looks(
             self.showing | {party} if shows else self.showing - {party},
             self.taking | {party} if lines else self.taking - {party},
-            {**self.keys, party: key} if key else self.keys,
+            keys,
         )
 
 
@@ -126,6 +129,7 @@ class DirectSession:
         "_looks",
         "_meant",
         "_open",
+        "_takes",
         "_written",
     )
 
@@ -135,6 +139,8 @@ class DirectSession:
         self._held = Held(on_news)
         self._written: dict[Party, Origin] = {}
         """What each phone was told."""
+        self._takes: dict[Party, bool] = {}
+        """Whether that leaves the phone anything to take: an answer to a hold does not hold."""
         self._meant: dict[Party, str] = {}
         """The same as the other party has said it, held or not."""
         self._is_settled = False
@@ -146,17 +152,22 @@ class DirectSession:
 
     def offer(self, origin: Party, sdp: str) -> Result:
         """The offer itself. Raises `MediaError` (MEDIA) for one of a phone that cannot talk to a browser."""
-        return self._passed(origin, sdp)
+        return self._passed(origin, sdp, self._read(origin, sdp))
 
     def answer(self, origin: Party, sdp: str, final: bool) -> Result:
         """The answer itself. Raises as `offer`. One to a hold of ours is of no interest to the other party."""
-        told, change = self._written.get(origin), self._open
-        passed: Result = "" if change is not None and change.by is not None else self._passed(origin, sdp)
+        change = self._open
+        if change is not None and change.by is not None:
+            session = parse(sdp)
+            passed: Result = ""
+        else:
+            session = self._read(origin, sdp)
+            passed = self._passed(origin, sdp, session)
         self._open = None
         if change is not None and change.holds is not None:
             self._held.said(*change.holds)
-        if told is not None and not is_hold(parse(told.text)):
-            self._held.said(origin, is_hold(parse(sdp)), quietly=not self._is_settled)
+        if self._takes.get(origin, False):
+            self._held.said(origin, is_hold(session), quietly=not self._is_settled)
         self._is_settled = self._is_settled or final
         return passed
 
@@ -170,8 +181,9 @@ class DirectSession:
     def reoffer(self, origin: Party, sdp: str) -> Reoffered:
         """Only the other party can answer; a browser, whose peer connection knows the one before, by a new one."""
         before, looks = dict(self._meant), self._looks
-        passed = self._passed(origin, sdp)
-        holds = None if self._access[origin].on_web else (origin, is_hold(parse(sdp)))
+        session = self._read(origin, sdp)
+        passed = self._passed(origin, sdp, session)
+        holds = None if self._access[origin].on_web else (origin, is_hold(session))
         self._open = _Open(before, looks, holds=holds)
         known = looks.keys.get(origin)
         fresh = self._access[origin.other].on_web and known is not None and known != self._looks.keys[origin]
@@ -241,7 +253,8 @@ class DirectSession:
             self._gathering.cancel()
         return self.stats()
 
-    def _passed(self, origin: Party, sdp: str) -> Result:
+    def _read(self, origin: Party, sdp: str) -> Session:
+        """A description that is to be passed on, once: reading it is what costs most here."""
         try:
             session = parse(sdp)
         except SdpError as error:
@@ -250,22 +263,33 @@ class DirectSession:
         target = self._access[origin.other]
         if self._access[origin] is Access.CORE and target.on_web and (lacking := _lacking(session)):
             raise refuse(f"the phone lacks {lacking}, and direct media carries nothing")
+        return session
+
+    def _passed(self, origin: Party, sdp: str, session: Session) -> Result:
+        target = self._access[origin.other]
         if target is not Access.CORE:
             return sdp
         if self._access[origin].on_web and trickles(session):
             whole = self._gathered(sdp, ufrag(session))
             if not isinstance(whole, str):
                 return whole.addCallback(lambda text: self._told(origin.other, text))
-            sdp = whole
-        return self._told(origin.other, sdp)
+            if whole != sdp:
+                return self._told(origin.other, whole)
+        return self._told(origin.other, sdp, session)
 
-    def _told(self, target: Party, sdp: str) -> str:
-        """What a phone is told, under its own `o=` line; less than was meant while the other party holds it."""
+    def _told(self, target: Party, sdp: str, session: Session | None = None) -> str:
+        """What a phone is told, under its own `o=` line; less than was meant while the other party holds it.
+
+        `session` is `sdp` where that has been read already."""
         self._meant[target] = sdp
-        text = withheld(sdp) if self._held.asks(target.other) else sdp
+        text = sdp
+        if self._held.asks(target.other):
+            text, session = withheld(sdp), None
+        session = parse(text) if session is None else session
+        self._takes[target] = not is_hold(session)
         origin = self._written.get(target)
         if origin is None:
-            origin = self._written[target] = _first(parse(sdp))
+            origin = self._written[target] = _first(session)
         return origin.stamp(_body(text))
 
     def _gathered(self, sdp: str, name: str | None) -> Result:
@@ -305,5 +329,9 @@ def _is_number(text: str) -> bool:
 
 def _body(sdp: str) -> str:
     """A description without `v=` and `o=`."""
-    lines = sdp.replace("\r\n", "\n").rstrip("\n").split("\n")
-    return "\r\n".join([*(line for line in lines[1:] if not line.startswith("o=")), ""])
+    rest = sdp.replace("\r\n", "\n").rstrip("\n").partition("\n")[2]
+    if rest.startswith("o="):
+        rest = rest.partition("\n")[2]
+    if rest.startswith("o=") or "\no=" in rest:  # once too often: nobody else writes that
+        rest = "\n".join(line for line in rest.split("\n") if not line.startswith("o="))
+    return rest.replace("\n", "\r\n") + "\r\n" if rest else ""

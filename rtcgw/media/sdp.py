@@ -202,12 +202,7 @@ def parse(text: str) -> Session:
     session = Session("-", "0", "0", "0.0.0.0")  # noqa: S104 - replaced by the o= line
     part: Session | Media = session
     attributes = part.attributes
-    for raw in lines:
-        line = raw.rstrip("\r ")
-        if len(line) > MAX_LINE:
-            raise SdpError(f"a line longer than {MAX_LINE} characters")
-        if "\r" in line:
-            raise SdpError("half a line end")  # passed on within a value it would be a line of its own to some
+    for line in lines:
         kind = line[:2]
         if kind == "a=":
             name, _, value = line[2:].partition(":")
@@ -231,13 +226,20 @@ def parse(text: str) -> Session:
 def _lines(text: str) -> list[str]:
     if len(text) > MAX_SIZE:
         raise SdpError(f"longer than {MAX_SIZE} characters")
-    lines = text.split("\n")
+    plain = text.replace("\r\n", "\n")
+    lines = plain.split("\n")
     if len(lines) > MAX_LINES:
         raise SdpError(f"more than {MAX_LINES} lines")
     if not lines[0].startswith("v="):
         raise SdpError("does not begin with v=")
     if "\0" in text:
         raise SdpError("a zero octet")
+    if "\r" in plain or " \n" in plain or plain.endswith(" "):  # hardly ever: looked for in the whole, not in each line
+        lines = [line.rstrip("\r ") for line in lines]
+        if any("\r" in line for line in lines):
+            raise SdpError("half a line end")  # passed on within a value it would be a line of its own to some
+    if max(map(len, lines)) > MAX_LINE:
+        raise SdpError(f"a line longer than {MAX_LINE} characters")
     return lines
 
 

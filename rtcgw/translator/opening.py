@@ -134,7 +134,7 @@ class Opening:
             return
         # After a bare set-up the callee's answer becomes the gateway's offer to the caller.
         kind = Kind.OFFER if self.bare and party is Party.CALLEE else description.kind
-        self._ask(party, description, lambda sdp: other.deliver(evolve(event, description=Description(kind, sdp))))
+        self._ask(party, description, lambda sdp: other.deliver(_told(event, kind, sdp)))
 
     def learn(self, party: Party, description: Description) -> None:
         """An early answer of which the other party is told nothing; its Accept will carry it."""
@@ -154,6 +154,14 @@ class Opening:
         if isinstance(event, Accept):
             return self._setup.description is not None
         return isinstance(event, Confirm) and self.bare and party not in self._answers
+
+
+def _told(event: Described, kind: Kind, sdp: str) -> Described:
+    """The event with this description; itself where that is the one it bears: direct media change none for pages."""
+    had = event.description
+    if had is not None and had.sdp == sdp and had.kind is kind:
+        return event
+    return evolve(event, description=Description(kind, sdp))
 
 
 def _must_offer(joint: Joint, setup: Setup) -> bool:

@@ -156,9 +156,8 @@ def page_transfers(leg: BrowserLeg, message: native.Transfer) -> None:
 def tell(leg: BrowserLeg, event: Hold | Transferring | Roster | Connected) -> None:
     """What the page is told and need not decide."""
     note(leg, event)
-    news = message_of(leg.session, event)
-    if type(news) is not native.Participants or leg.can("participants"):
-        leg.send(news)
+    if not isinstance(event, Roster) or leg.can("participants"):
+        leg.send(message_of(leg.session, event))
 
 
 def note(leg: BrowserLeg, event: Hold | Transferring | Roster | Connected) -> None:

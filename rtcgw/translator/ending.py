@@ -50,7 +50,7 @@ class Ending:
         joint.stop()
         final = self._closed()
         side = "gateway" if by is None else joint.party(by).value
-        record = self._recorded(end, side, path)
+        record = self._recorded(end, side, path, final)
         for leg in (joint.caller, joint.callee):
             if leg is not told:
                 self._tell(leg, end)
@@ -72,11 +72,13 @@ class Ending:
             log.failure("call {session}: internal error at the end of its media", session=self._session)
             return None
 
-    def _recorded(self, end: End, side: str, path: str) -> CallRecord | None:
+    def _recorded(self, end: End, side: str, path: str, final: object) -> CallRecord | None:
+        """With its quality where the media have accounted for it at once, so that it is made but once."""
         caller, callee = self._joint.caller, self._joint.callee
         try:
+            quality = account.fields(final) if isinstance(final, MediaStats) else {}
             legs = (caller.view(), caller.access), (callee.view(), callee.access)
-            return self._books.record(self._session, self._setup, path, self._story, legs, end, side)
+            return self._books.record(self._session, self._setup, path, self._story, legs, end, side, quality)
         except Exception:
             log.failure("call {session}: internal error, it goes unrecorded", session=self._session)
             return None
@@ -101,6 +103,6 @@ class Ending:
             callee=record.callee,
             by=record.side,
             status=record.status,
-            **({} if final is None else account.fields(final)),
+            **(record.quality or ({} if final is None else account.fields(final))),
         )
         self._books.enter(self, record, final)

@@ -228,8 +228,8 @@ def _nobody(record: CallRecord) -> None:
 class Books:
     """Where ended calls are entered. `now` is wall-clock time, seconds since the epoch.
 
-    `ended(record)` is told when a call has ended and its legs know, without its quality; `write(record)` once the
-    media have accounted for it, at once where they can.
+    `ended(record)` is told when a call has ended and its legs know, perhaps without its quality; `write(record)` once
+    the media have accounted for it, at once where they can.
     """
 
     clock: IReactorTime
@@ -242,7 +242,9 @@ class Books:
     def enter(self, owner: object, record: CallRecord, stats: MediaStats | None) -> None:
         """The call of `owner` has ended and its media have accounted for it, or failed to (None)."""
         self.waiting.pop(owner, None)
-        self.tell(self.write, record if stats is None else evolve(record, quality=account.fields(stats)))
+        if stats is not None and not record.quality:
+            record = evolve(record, quality=account.fields(stats))
+        self.tell(self.write, record)
 
     def settle(self) -> None:
         """Nobody accounts for anything any more: what still waits is written as it is."""
@@ -283,8 +285,9 @@ class Books:
         legs: tuple[tuple[LegView, Access], tuple[LegView, Access]],
         end: End,
         side: str,
+        quality: Mapping[str, object],
     ) -> CallRecord:
-        """The record of a call that ends now, without its quality."""
+        """The record of a call that ends now; `quality` is empty where the media have yet to account for it."""
         clock = self.clock.seconds()
         epoch = self.now() - clock
         (caller, caller_access), (callee, callee_access) = legs
@@ -316,6 +319,7 @@ class Books:
             moved=_moved(story, caller, callee),
             transferred_from=story.transferred_from,
             transferred_to=story.transferred_to,
+            quality=quality,
         )
 
 

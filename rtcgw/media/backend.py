@@ -36,10 +36,11 @@ class Access(Enum):
     CORE = "core"
     """A phone or the IMS core: RTP/AVP on separate ports, encrypted where the peer profile says so."""
 
-    @property
-    def on_web(self) -> bool:
-        """Whether the party is of the web, not of the core."""
-        return self is not Access.CORE
+    __hash__ = object.__hash__  # that of `Enum` is a Python function; see `machine.Symbol`
+
+    def __init__(self, name: str) -> None:
+        self.on_web = name != "core"
+        """Whether the party is of the web, not of the core. A call asks a dozen times."""
 
 
 class Party(Enum):
@@ -47,6 +48,8 @@ class Party(Enum):
 
     CALLER = "caller"
     CALLEE = "callee"
+
+    __hash__ = object.__hash__
 
     @property
     def other(self) -> Party:

@@ -36,6 +36,8 @@ class Direction(Enum):
     RECVONLY = "recvonly"
     INACTIVE = "inactive"
 
+    __hash__ = object.__hash__  # that of `Enum` is a Python function
+
     @property
     def sends(self) -> bool:
         """The owner sends."""

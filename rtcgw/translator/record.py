@@ -325,6 +325,8 @@ class Books:
 
 def _moved(story: Milestones, caller: LegView, callee: LegView) -> tuple[str, ...]:
     """Those who have come from another call, and those who were to and have not."""
+    if not story.moved and MOVED not in (caller.kind, callee.kind):
+        return ()
     return tuple(
         party.value
         for party, leg in ((Party.CALLER, caller), (Party.CALLEE, callee))

@@ -240,7 +240,7 @@ def _lines(text: str) -> list[str]:
         lines = [line.rstrip("\r ") for line in lines]
         if any("\r" in line for line in lines):
             raise SdpError("half a line end")  # passed on within a value it would be a line of its own to some
-    if max(map(len, lines)) > MAX_LINE:
+    if len(plain) > MAX_LINE and max(map(len, lines)) > MAX_LINE:
         raise SdpError(f"a line longer than {MAX_LINE} characters")
     return lines
 

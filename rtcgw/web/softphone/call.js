@@ -371,9 +371,9 @@ export class Call extends EventTarget {
       if (this.role === 'callee' && this.state === State.CALLING) this.#setup.ringAgain(sdp, message.warm !== false);
     } else if (sdp) {
       this.#inOrder(async () => {
-        const fresh = message.fresh === true;
-        if (!fresh && !this.#sound.peering.differs(sdp)) await changes.answer(sdp, this.#port.answerVideo);
-        else if ((await changes.answerFresh(sdp, this.#sound)) && fresh) this.#roster.renew();
+        // Other keys alone ask for nothing new: when an engine has died the next one takes over with keys of its own.
+        if (message.fresh !== true) await changes.answer(sdp, this.#port.answerVideo);
+        else if (await changes.answerFresh(sdp, this.#sound)) this.#roster.renew();
       });
     }
   }

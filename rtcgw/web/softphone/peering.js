@@ -68,18 +68,6 @@ export class Peering {
     return localDescription?.type === 'offer' && way && connectionState === 'connecting';
   }
 
-  /**
-   * Whether a description is of another end than so far, with keys of its own: of a page that was loaded again and is
-   * reached directly. Browsers are slow to begin DTLS anew, or do not at all.
-   *
-   * @param {string} sdp
-   * @returns {boolean}
-   */
-  differs(sdp) {
-    const [before, now] = [keyOf(this.peer.remoteDescription?.sdp ?? ''), keyOf(sdp)];
-    return before !== '' && now !== '' && before !== now;
-  }
-
   /** Whether what was said last could not be applied, and needs another exchange of descriptions. @returns {boolean} */
   get pending() {
     return this.#stale;
@@ -305,14 +293,6 @@ function outline(sdp) {
   const telling = /^(m=|a=(rtpmap|fmtp|mid|ice-ufrag|fingerprint):|a=(sendrecv|sendonly|recvonly|inactive)$)/;
   const lines = sdp.split(/\r?\n/).filter((line) => telling.test(line));
   return lines.map((line) => line.replace(/^(m=\w+) [1-9]\d*/, '$1')).join('\n');
-}
-
-/**
- * @param {string} sdp
- * @returns {string} the fingerprint of its keys; '' where it has none
- */
-function keyOf(sdp) {
-  return /^a=fingerprint:(\S+ \S+)/m.exec(sdp)?.[1].toLowerCase() ?? '';
 }
 
 /**

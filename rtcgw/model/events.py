@@ -70,9 +70,10 @@ class Setup:
     moved: bool = False
     """The caller is in another call already and is moved into this one. Without an offer of its own it is made one of
     what the callee has answered, and confirms with its answer."""
-    alone: bool = True
-    """Only one device of the callee's rings. Several must not begin ICE and DTLS before one of them has answered: all
-    would do so with the caller's one end, and a handshake begun by one spoils that of another."""
+    warm: bool = True
+    """The called page may begin ICE and DTLS while it rings. Not where several ring, nor where pages talk directly: all
+    would begin with the caller's one end, and the handshake of one that is loaded again, or does not answer, would
+    spoil that of the one that does."""
 
     @property
     def shown(self) -> Identity:

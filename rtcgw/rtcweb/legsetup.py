@@ -185,7 +185,7 @@ def offer(leg: BrowserLeg, event: Setup) -> None:
             history=tuple(party_of(each) for each in event.history),
             referred_by=event.referred_by,
             headers=dict(event.headers) or None,
-            warm=event.alone,
+            warm=event.warm,
         )
     )
 

@@ -181,7 +181,7 @@ class Fork:
         alone = not self.legs
         self.legs.append(leg)
         if self._setup is not None:
-            leg.deliver(self._setup if alone else evolve(self._setup, alone=False))
+            leg.deliver(self._setup if alone else evolve(self._setup, warm=False))
             for candidates in self._heard or ():
                 leg.deliver(candidates)
 
@@ -237,7 +237,7 @@ class Fork:
     def _to_all(self, event: Event) -> None:
         self._note(event)
         if isinstance(event, Setup) and len(self.legs) > 1:
-            event = evolve(event, alone=False)
+            event = evolve(event, warm=False)
         for leg in list(self.legs):
             leg.deliver(event)
 

@@ -67,7 +67,8 @@ class Opening:
         self._joint.ask(self._joint.media.fallback, lambda sdp: then(self._with(sdp)), refused)
 
     def _with(self, sdp: str) -> Setup:
-        return evolve(self._setup, description=Description(Kind.OFFER, sdp))
+        direct = self._joint.caller.access.on_web and self._joint.callee.access.on_web
+        return evolve(self._setup, description=Description(Kind.OFFER, sdp), warm=self._setup.warm and not direct)
 
     # -- the gateway's own early answer ----------------------------------------------------
 

@@ -70,6 +70,12 @@ class PageToPageTests(FlowCase):
         candidates = [message.get("candidate") for message in self.bob.transcript if message["type"] == "CANDIDATE"]
         self.assertEqual(candidates, ["candidate:1", None])
 
+    def test_set_up_when_answered(self) -> None:
+        """A page that another page calls sets its media up when it answers: they come directly, and begin once."""
+        session = self.alice.call("bob", SDP)
+        self.assertIs(self.bob.last("OFFER")["warm"], False)
+        self.alice.send("HANGUP", session=session)
+
     def test_path(self) -> None:
         """Fig. 6: the destination is a web client that reads this dialect."""
         session = self.alice.call("bob", SDP)

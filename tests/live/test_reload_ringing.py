@@ -1,6 +1,7 @@
 """A called page that is loaded again while it rings: it rings again, is answered, and both hear each other.
 
-It had connected its sound before the reload, as the page does while it rings; the new one answers the same offer.
+Called by a phone it had connected its sound before the reload, as the page does while it rings; the new one answers the
+same offer.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ class EmbeddedTests(RingingCase):
         await self.check_phone()
 
     async def test_page_calls(self) -> None:
-        """The caller is a page too: the two talk directly, and the caller had the old page's early answer."""
+        """The caller is a page too: the two talk directly, and nothing of the old page stands in the new one's way."""
         gateway = await self.gateway("gw1", "gw2")
         called = await self.browse(gateway)
         caller = await self.browse(gateway, "wim", microphone=CALLER_TONE)

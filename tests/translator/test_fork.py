@@ -22,7 +22,7 @@ class Listener:
         self.heard.append(event)
 
 
-TOGETHER = evolve(SETUP, alone=False)
+TOGETHER = evolve(SETUP, warm=False)
 """What each of several devices hears."""
 
 
@@ -101,7 +101,7 @@ class ForkTests(SynchronousTestCase):
         fork.deliver(SETUP)
         fork.join(late)
         found = [leg.heard[0] for leg in (alone, first, second, late)]
-        self.assertEqual([isinstance(setup, Setup) and setup.alone for setup in found], [True, False, False, False])
+        self.assertEqual([isinstance(setup, Setup) and setup.warm for setup in found], [True, False, False, False])
 
     def test_declined(self) -> None:
         """Declining on one device stops all of them."""

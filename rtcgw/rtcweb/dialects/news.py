@@ -199,7 +199,7 @@ class Incoming(News, frozen=True, tag="OFFER"):
     ] = None
     warm: Annotated[
         bool,
-        Meta(description="Whether the page may set its media up before the answer: not where others ring too."),
+        Meta(description="Whether media may be set up before the answer: not where others ring too, nor page to page."),
     ] = True
 
 

@@ -125,12 +125,19 @@ class Answered:
     def took(self, request: Request, source: Address) -> None:
         """A request inside the dialog."""
         if request.method == "ACK":
+            if request.body:
+                self._follow(sdp.parse(request.body.decode()))
             return
         response = make_response(request, 200, "OK", self.tag)
         if request.method in ("INVITE", "UPDATE") and request.body:
             self.offers.append(sdp.parse(request.body.decode()))
             response.set("content-type", "application/sdp")
             response.body = self._take(self.offers[-1]).encode()
+            response.set("contact", self.phone.contact)
+        elif request.method == "INVITE":  # it is asked for an offer, and gets the answer in the ACK
+            self._version += 1
+            response.set("content-type", "application/sdp")
+            response.body = described(self.offers[-1], self.parts, self._version).encode()
             response.set("contact", self.phone.contact)
         elif request.method == "INFO" and b"picture_fast_update" in request.body:  # RFC 5168
             self.picture.keyframe()
@@ -148,12 +155,16 @@ class Answered:
     def _take(self, offer: sdp.Session) -> str:
         """The answer; each part now sends where the offer says, as far as it wants to be sent anything."""
         self._version += 1
-        for media in offer.media:
-            part, host = fitting(media, self.parts), offer.host_of(media)
+        self._follow(offer)
+        return described(offer, self.parts, self._version)
+
+    def _follow(self, theirs: sdp.Session) -> None:
+        """Send where the other side's description says."""
+        for media in theirs.media:
+            part, host = fitting(media, self.parts), theirs.host_of(media)
             if part is not None and host is not None:
                 part.pt = numbered(media, part) or 0
-                part.connect((host, media.port), offer.direction_of(media).receives)
-        return described(offer, self.parts, self._version)
+                part.connect((host, media.port), theirs.direction_of(media).receives)
 
     def _respond(self, status: int, phrase: str, body: str | None, headers: Sequence[tuple[str, str]]) -> None:
         response = make_response(self.invite, status, phrase, self.tag)

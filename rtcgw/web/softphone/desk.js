@@ -33,6 +33,7 @@ export class Desk {
   /** @type {Set<Call>} those that have not ended */ #live = new Set();
   /** @type {Call | null} */ #shown = null;
   /** @type {WeakMap<Call, string>} what was said of each last */ #said = new WeakMap();
+  /** @type {WeakMap<Call, string>} the same, where it is of interest for some seconds only */ #news = new WeakMap();
   /** @type {import('./view.js').Entry[]} */ #recent = [];
   /** @type {Map<string, string>} address -> name */ #names = new Map();
   /** the user dials another call beside those that are there */ #adding = false;
@@ -260,7 +261,7 @@ export class Desk {
       return;
     }
     if (call.state !== State.IN_CALL && call.state !== State.RELOADING) return;
-    if (state === 'connected') this.#say(call, 'Connected');
+    if (state === 'connected') this.#news.has(call) || this.#say(call, 'Connected');
     else if (state === 'disconnected' || state === 'failed') this.#say(call, 'The sound is interrupted…');
   }
 
@@ -312,6 +313,7 @@ export class Desk {
 
   /** @param {Call} call @param {string} words */
   #say(call, words) {
+    this.#news.delete(call);
     this.#said.set(call, words);
     this.refresh();
   }
@@ -325,8 +327,9 @@ export class Desk {
   /** Say something that is of interest for some seconds only. @param {Call} call @param {string} words */
   #tell(call, words) {
     this.#say(call, words);
+    this.#news.set(call, words);
     globalThis.setTimeout(() => {
-      if (this.#said.get(call) === words) this.#say(call, 'Connected');
+      if (this.#news.get(call) === words) this.#say(call, 'Connected');
     }, NEWS_SHOWN * 1000);
   }
 

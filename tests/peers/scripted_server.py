@@ -87,7 +87,9 @@ class Connection(WebSocketServerProtocol):
         self.factory.server.lost(self)
 
     def send(self, kind: str, **fields: Any) -> None:
-        self.sendMessage(json.dumps({"type": kind, **fields}).encode())
+        """As the gateway does it: what is for a connection that is closing is dropped."""
+        if self.state == self.STATE_OPEN:
+            self.sendMessage(json.dumps({"type": kind, **fields}).encode())
 
 
 class ScriptedServer:

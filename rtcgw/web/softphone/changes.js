@@ -103,32 +103,6 @@ export class Changes {
     return true;
   }
 
-  /**
-   * Offer with a peer connection of its own, where the present one is of no use.
-   *
-   * @param {import('./sound.js').Sound} sound
-   * @returns {Promise<void>} rejected with the refusal; nothing has changed then
-   */
-  offerFresh(sound) {
-    return again(() =>
-      this.#line.turn(async () => {
-        const next = sound.another();
-        try {
-          await sound.carry(next);
-          const sdp = await next.offer();
-          const asked = this.#line.ask('OFFER', { sdp });
-          next.release();
-          await next.take('answer', String((await asked).sdp ?? ''));
-        } catch (error) {
-          next.close();
-          throw error;
-        }
-        sound.goOnWith(next);
-        this.report();
-      }),
-    );
-  }
-
   /** @param {string} sdp our answer, which may come too late */
   async #taken(sdp) {
     try {

@@ -61,13 +61,6 @@ export class Peering {
     return this.peer.connectionState === 'connected';
   }
 
-  /** Whether we have offered, and have a way to the other side but no keys. @returns {boolean} */
-  get keyless() {
-    const { localDescription, iceConnectionState, connectionState } = this.peer;
-    const way = iceConnectionState === 'connected' || iceConnectionState === 'completed';
-    return localDescription?.type === 'offer' && way && connectionState === 'connecting';
-  }
-
   /** Whether what was said last could not be applied, and needs another exchange of descriptions. @returns {boolean} */
   get pending() {
     return this.#stale;

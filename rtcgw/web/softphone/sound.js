@@ -23,8 +23,6 @@ const TONES = /[^,]{1,32}|,/g;
 const PASSING = new Set(['conflict', 'illegal-state', 'connection-lost', 'closed', 'no-reply']);
 /** Milliseconds for which an old peer connection speaks on that a new one replaces. */
 const OVERLAP = 5000;
-/** Milliseconds in which DTLS is done where ICE is. */
-const KEYS = 1000;
 /** What a TURN server says to those it does not serve (RFC 8656 §19): not authorised, stale, over quota. */
 const REFUSED = new Set([401, 403, 438, 441, 486]);
 
@@ -153,19 +151,6 @@ export class Sound {
     this.#recovery.watch(this.#port.grace || PATIENCE);
     this.#meter?.start();
     if (this.#peering?.pending) this.changes.offer().catch(() => undefined);
-    this.#unravel();
-  }
-
-  /**
-   * Where several pages were called, all of them have begun with ICE and DTLS before one of them answered, and the
-   * browser of whoever called may be in the middle of the wrong one's handshake, without an end. It shows as a way
-   * that is there and keys that do not come; another peer connection is the quickest way out.
-   */
-  async #unravel() {
-    await pause(KEYS);
-    const peering = this.#peering;
-    if (!peering?.keyless || !this.#line.talking()) return;
-    await this.changes.offerFresh(this).catch(() => undefined);
   }
 
   // ---------------------------------------------------------------- another peer connection
